@@ -1,0 +1,72 @@
+"""Fixtures of all tests: real media beside the repository, and clips made on first use by the `ffmpeg` command."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _load_clips() -> dict[str, str]:
+    """Read the table of tests/clips.py (tests are not a package, so it is loaded by path)."""
+    spec = importlib.util.spec_from_file_location("clips", Path(__file__).with_name("clips.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    clips: dict[str, str] = module.CLIPS
+    return clips
+
+
+@pytest.fixture(scope="session")
+def media() -> Path:
+    """Folder of real files with oracles: `BUCKET_STREAMER_MEDIA`, else ../shared/media beside the repository."""
+    folder = Path(os.environ.get("BUCKET_STREAMER_MEDIA") or ROOT.parent / "shared" / "media")
+    if not (folder / "MANIFEST.tsv").is_file():
+        pytest.skip(f"no real media at {folder}; set BUCKET_STREAMER_MEDIA to a folder with MANIFEST.tsv")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clip() -> Callable[[str], Path]:
+    """Function that gives the path of a generated clip by its name in tests/clips.py, making it on first use.
+
+    Clips are kept in .cache/clips, in a folder named after the command, so that a changed command makes a new clip.
+    """
+    clips = _load_clips()
+    folder = ROOT / ".cache" / "clips"
+
+    def expanded(name: str) -> str:
+        """Give the command with the commands of the clips it is made from put in: what the clip depends on."""
+        return re.sub(r"\{([^}]+)\}", lambda match: f"<{expanded(match[1])}>", clips[name])
+
+    def make(name: str) -> Path:
+        digest = hashlib.sha256(expanded(name).encode()).hexdigest()[:16]
+        target = folder / digest / name
+        if target.exists():
+            return target
+        if shutil.which("ffmpeg") is None:
+            pytest.skip("the ffmpeg command is not installed")
+        command = re.sub(r"\{([^}]+)\}", lambda match: shlex.quote(str(make(match[1]))), clips[name])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Made under a name of its own and then renamed: several test processes may want the same clip at once.
+        part = target.with_name(f"{os.getpid()}.{name}")
+        arguments = ["ffmpeg", "-v", "error", "-nostdin", "-y", *shlex.split(command), str(part)]
+        done = subprocess.run(arguments, check=False, capture_output=True, text=True)
+        if done.returncode != 0:
+            part.unlink(missing_ok=True)
+            pytest.fail(f"clip {name}: {shlex.join(arguments)}\n{done.stderr}")
+        part.replace(target)
+        return target
+
+    return make
