@@ -1,4 +1,4 @@
-"""Fixtures of all tests: real media beside the repository, and clips made on first use by the `ffmpeg` command."""
+"""Fixtures of all tests: real media beside the repository, and clips that the `ffmpeg` command makes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _load_clips() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def media() -> Path:
-    """Folder of real files with oracles: `BUCKET_STREAMER_MEDIA`, else ../shared/media beside the repository."""
+    """Folder of real files with oracles: BUCKET_STREAMER_MEDIA, else ../shared/media."""
     folder = Path(os.environ.get("BUCKET_STREAMER_MEDIA") or ROOT.parent / "shared" / "media")
     if not (folder / "MANIFEST.tsv").is_file():
         pytest.skip(f"no real media at {folder}; set BUCKET_STREAMER_MEDIA to a folder with MANIFEST.tsv")
@@ -41,13 +41,13 @@ def media() -> Path:
 def clip() -> Callable[[str], Path]:
     """Function that gives the path of a generated clip by its name in tests/clips.py, making it on first use.
 
-    Clips are kept in .cache/clips, in a folder named after the command, so that a changed command makes a new clip.
+    Clips are kept in .cache/clips, in folders named after the commands: a changed command makes a new clip.
     """
     clips = _load_clips()
     folder = ROOT / ".cache" / "clips"
 
     def expanded(name: str) -> str:
-        """Give the command with the commands of the clips it is made from put in: what the clip depends on."""
+        """Give the command with those of the clips it is made from put in: what the clip depends on."""
         return re.sub(r"\{([^}]+)\}", lambda match: f"<{expanded(match[1])}>", clips[name])
 
     def make(name: str) -> Path:
@@ -59,7 +59,7 @@ def clip() -> Callable[[str], Path]:
             pytest.skip("the ffmpeg command is not installed")
         command = re.sub(r"\{([^}]+)\}", lambda match: shlex.quote(str(make(match[1]))), clips[name])
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Made under a name of its own and then renamed: several test processes may want the same clip at once.
+        # Made under another name, then renamed: several test processes may want the same clip at once.
         part = target.with_name(f"{os.getpid()}.{name}")
         arguments = ["ffmpeg", "-v", "error", "-nostdin", "-y", *shlex.split(command), str(part)]
         done = subprocess.run(arguments, check=False, capture_output=True, text=True)
