@@ -1,7 +1,7 @@
-"""Generated clips: each name with the `ffmpeg` command that makes it; tests/conftest.py runs them on first use.
+"""Generated clips: each name with the `ffmpeg` command that makes it; tests/conftest.py runs it on first use.
 
-A command is written without the program name and without the output path: the output is a file called like the
-clip. An argument `{name}` stands for the path of another clip, which is made first.
+A command is written without the program name and without the output path: the output is a file called like
+the clip. An argument `{name}` stands for the path of another clip, which is made first.
 """
 
 from __future__ import annotations
