@@ -1,0 +1,143 @@
+"""The interface of a storage back-end, the rules for paths, and a stored object as ffbind's `Source`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from ..messages import Code
+
+__all__ = [
+    "BadPathError",
+    "ForbiddenError",
+    "NotFoundError",
+    "ObjectInfo",
+    "ObjectPage",
+    "ObjectSource",
+    "PathIsNotVideoError",
+    "Storage",
+    "StorageError",
+    "check_path",
+]
+
+MAX_PATH_BYTES = 1024  # S3's limit for a key; local file systems stop at 4096 for a path and 255 for a name
+MAX_NAME_BYTES = 255
+
+
+class StorageError(Exception):
+    """A path that leads to no video that may be served; the text names the path as the client wrote it."""
+
+    code: ClassVar[Code] = Code.INTERNAL
+
+
+class BadPathError(StorageError):
+    """The path breaks the rules of `check_path`."""
+
+    code = Code.BAD_PATH
+
+
+class ForbiddenError(StorageError):
+    """The path leads out of the root, or the server may not read it."""
+
+    code = Code.FORBIDDEN
+
+
+class NotFoundError(StorageError):
+    """Nothing is stored under this path."""
+
+    code = Code.NOT_FOUND
+
+
+class PathIsNotVideoError(StorageError):
+    """The path is a folder, a FIFO or another thing without bytes to read at an offset."""
+
+    code = Code.NOT_VIDEO
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One stored object as it was when it was looked at."""
+
+    path: str
+    size: int
+    identity: str
+    """Changes when the bytes change: an ETag, or modification time, inode and device."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPage:
+    """A part of a listing, ordered by path."""
+
+    objects: tuple[ObjectInfo, ...]
+    cursor: str | None
+    """Give it to `list` for what follows; None at the end."""
+
+
+class Storage(Protocol):
+    """What a back-end does. All methods block, so the server calls them in threads; all may be called at once."""
+
+    def stat(self, path: str) -> ObjectInfo:
+        """Look an object up. Raises StorageError, or ffbind's SourceError when the store does not answer."""
+
+    def read_range(self, info: ObjectInfo, offset: int, length: int) -> bytes:
+        """Read `length` bytes at `offset`; fewer only at the end of the object.
+
+        Raises ffbind's SourceChangedError when the object is no longer the one of `info`, SourceError when it cannot be
+        read: bytes of two versions are never mixed.
+        """
+
+    def list(self, prefix: str, *, cursor: str | None = None, limit: int = 1000) -> ObjectPage:
+        """List objects whose path begins with `prefix`, in the order of their paths as UTF-8 bytes."""
+
+
+class ObjectSource:
+    """One stored object as a `Source` of ffbind, pinned to the identity it had when it was looked up."""
+
+    def __init__(self, storage: Storage, info: ObjectInfo) -> None:
+        self._storage = storage
+        self._info = info
+
+    @property
+    def size(self) -> int:
+        return self._info.size
+
+    @property
+    def identity(self) -> str:
+        return self._info.identity
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read a range; see `Storage.read_range`."""
+        return self._storage.read_range(self._info, offset, length)
+
+    def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | bytearray | memoryview]:
+        """Read several ranges, one after the other."""
+        return [self.read_at(offset, length) for offset, length in ranges]
+
+
+def check_path(path: str) -> str:
+    """Check a path from the wire: relative, POSIX, inside the root whatever the root is. Returns it unchanged.
+
+    Names are taken literally: `%2e` is three characters, `~` and `*` mean nothing. Refused are absolute paths, `.` and
+    `..`, empty names (`a//b`, `a/`), backslashes (a separator elsewhere), control characters, and what is too long.
+    Raises BadPathError.
+    """
+    shown = ascii(path if len(path) <= 80 else path[:77] + "...")
+    try:
+        raw = path.encode()
+    except UnicodeEncodeError:
+        raise BadPathError(f"The path {shown} is not valid Unicode; use a relative path such as videos/a.mp4") from None
+    if not raw:
+        raise BadPathError("The path is empty; use a relative path such as videos/a.mp4")
+    if len(raw) > MAX_PATH_BYTES:
+        raise BadPathError(f"The path {shown} has {len(raw)} bytes; the limit is {MAX_PATH_BYTES}")
+    if path.startswith("/"):
+        raise BadPathError(f"The path {shown} is absolute; leave the leading slash out, paths start at the server's root")
+    if "\\" in path or any(ord(character) < 32 or ord(character) == 127 for character in path):
+        raise BadPathError(f"The path {shown} has a backslash or a control character; separate names by / alone")
+    for name in path.split("/"):
+        if name in ("", ".", ".."):
+            raise BadPathError(f"The path {shown} has an empty, . or .. part; write the path out from the server's root")
+        if len(name.encode()) > MAX_NAME_BYTES:
+            raise BadPathError(f"The path {shown} has a name of more than {MAX_NAME_BYTES} bytes")
+    return path
