@@ -4,6 +4,7 @@ Each error says what happened, why, and what to do next in its text; `code` is a
 (the streamer puts it on the wire as it is).
 
     FFbindError
+    ├── ArgumentError                 an argument that cannot be meant: format, size, quality (also a ValueError)
     ├── NotVideoError                 not a video file, or a file without a video track
     ├── UnsupportedError              a video, but not one that can be shown exactly
     │   ├── EncryptedError            the track is encrypted
@@ -30,6 +31,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "ArgumentError",
     "BeforeIrapError",
     "ClosedError",
     "CorruptError",
@@ -57,6 +59,12 @@ class FFbindError(Exception):
     """Base of every error that ffbind raises on purpose."""
 
     code: ClassVar[str] = "internal"
+
+
+class ArgumentError(FFbindError, ValueError):
+    """An argument that cannot be meant: an unknown format, a size or a quality outside what is possible."""
+
+    code = "internal"
 
 
 class NotVideoError(FFbindError):
