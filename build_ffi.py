@@ -42,6 +42,7 @@ int av_dict_set(AVDictionary **pm, const char *key, const char *value, int flags
 void av_dict_free(AVDictionary **m);
 
 typedef struct AVFrame { int width; int height; int format; int64_t pts; ...; } AVFrame;
+AVFrame *av_frame_clone(const AVFrame *src);
 void av_frame_free(AVFrame **frame);
 
 const char *av_get_pix_fmt_name(int pix_fmt);
@@ -78,6 +79,9 @@ int avio_read(AVIOContext *s, unsigned char *buf, int size);
 
 /* libswscale */
 unsigned swscale_version(void);
+
+/* called by ffbind/csrc/input.c, defined in ffbind/avio.py */
+extern "Python+C" int ffb_source_read(void *handle, int64_t position, uint8_t *buffer, int size);
 """
 
 PREAMBLE = """
@@ -136,7 +140,7 @@ def make_builder() -> FFI:
         sources=[str(source.relative_to(ROOT)) for source in sorted(CSRC.glob("*.c"))],
         depends=[str(header.relative_to(ROOT)) for header in sorted(CSRC.glob("*.h"))],
         include_dirs=[str(CSRC.relative_to(ROOT))],
-        extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", *flags, *shlex.split(os.environ.get("FFBIND_CFLAGS", ""))],
+        extra_compile_args=["-std=c11", "-D_DEFAULT_SOURCE", "-O3", "-fvisibility=hidden", *flags, *shlex.split(os.environ.get("FFBIND_CFLAGS", ""))],
         extra_link_args=[*links, *shlex.split(os.environ.get("FFBIND_LDFLAGS", ""))],
         py_limited_api=True,
     )

@@ -1,0 +1,235 @@
+#include "decode.h"
+
+#include <libavutil/mem.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "nal.h"
+#include "params.h"
+
+struct ffb_decoder {
+    AVCodecContext *context; /* owned */
+    AVPacket *packet;        /* owned */
+    uint8_t *front;          /* owned: NAL units that go in front of the next sample, each behind a 4-byte length */
+    size_t front_size;
+    size_t front_capacity;
+    pid_t process;
+};
+
+/* An hvcC record without parameter sets and with 4-byte lengths (ISO/IEC 14496-15 8.3.3.1): it only tells the decoder how
+ * NAL units are framed. Parameter sets go in with the samples. */
+static const uint8_t FRAMING[23] = {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0, 0xfc, 0xfc, 0xf8, 0xf8, 0, 0, 3, 0};
+
+ffb_decoder *ffb_decoder_open(int threads, int64_t max_pixels, int *error)
+{
+    *error = AVERROR(ENOMEM);
+    const AVCodec *codec = avcodec_find_decoder_by_name("hevc");
+    ffb_decoder *decoder = calloc(1, sizeof *decoder);
+    if (!codec || !decoder) {
+        if (!codec)
+            *error = AVERROR_DECODER_NOT_FOUND;
+        free(decoder);
+        return NULL;
+    }
+    decoder->process = getpid();
+    decoder->packet = av_packet_alloc();
+    decoder->context = avcodec_alloc_context3(codec);
+    AVCodecContext *context = decoder->context;
+    if (!decoder->packet || !context)
+        goto fail;
+    context->extradata = av_mallocz(sizeof FRAMING + AV_INPUT_BUFFER_PADDING_SIZE);
+    if (!context->extradata)
+        goto fail;
+    memcpy(context->extradata, FRAMING, sizeof FRAMING);
+    context->extradata_size = (int)sizeof FRAMING;
+    context->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK;
+    context->flags |= AV_CODEC_FLAG_UNALIGNED; /* crop to the sample, not to the next aligned address */
+    context->thread_type = FF_THREAD_SLICE;
+    context->thread_count = threads;
+    context->max_pixels = max_pixels;
+    context->log_level_offset = 64; /* this decoder's messages only: errors reach the caller as errors */
+    *error = avcodec_open2(context, codec, NULL);
+    if (*error < 0)
+        goto fail;
+    return decoder;
+
+fail:
+    ffb_decoder_close(decoder);
+    return NULL;
+}
+
+void ffb_decoder_close(ffb_decoder *decoder)
+{
+    if (!decoder || decoder->process != getpid())
+        return;
+    avcodec_free_context(&decoder->context);
+    av_packet_free(&decoder->packet);
+    free(decoder->front);
+    free(decoder);
+}
+
+void ffb_decoder_flush(ffb_decoder *decoder)
+{
+    avcodec_flush_buffers(decoder->context);
+    decoder->front_size = 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * From sample to packet
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* What the base layer's pictures depend on. Access unit delimiters, filler, reserved and unspecified types are left out, and
+ * every other layer. */
+static int nal_is_wanted(const ffb_nal *nal, int with_slices)
+{
+    if (nal->layer_id > 0)
+        return 0;
+    if (ffb_nal_is_slice(nal->type))
+        return with_slices;
+    return (nal->type >= FFB_NAL_VPS && nal->type <= FFB_NAL_PPS) || nal->type == FFB_NAL_EOS || nal->type == FFB_NAL_EOB ||
+           (with_slices && (nal->type == FFB_NAL_SEI_PREFIX || nal->type == FFB_NAL_SEI_SUFFIX));
+}
+
+/* Space that `nal` may take at most behind its length: a rewritten SPS can need more emulation prevention. */
+static size_t nal_space(const ffb_nal *nal)
+{
+    return 4 + nal->size + (nal->type == FFB_NAL_SPS ? nal->size / 2 + 16 : 0);
+}
+
+/* Writes `nal` behind a 4-byte length. Returns the bytes written, or -1. `out` has nal_space(nal) bytes. */
+static int64_t nal_put(const ffb_nal *nal, uint8_t *out)
+{
+    int64_t size = (int64_t)nal->size;
+    if (nal->type == FFB_NAL_SPS) {
+        size = ffb_sps_without_delay(nal->data, nal->size, out + 4, nal_space(nal) - 4);
+        if (size < 0)
+            return -1;
+    } else {
+        memcpy(out + 4, nal->data, nal->size);
+    }
+    for (int i = 0; i < 4; i++)
+        out[i] = (uint8_t)((uint64_t)size >> (24 - 8 * i));
+    return 4 + size;
+}
+
+static int front_put(ffb_decoder *decoder, const ffb_nal *nal)
+{
+    size_t needed = decoder->front_size + nal_space(nal);
+    if (needed > decoder->front_capacity) {
+        uint8_t *grown = realloc(decoder->front, 2 * needed);
+        if (!grown)
+            return AVERROR(ENOMEM);
+        decoder->front = grown;
+        decoder->front_capacity = 2 * needed;
+    }
+    int64_t written = nal_put(nal, decoder->front + decoder->front_size);
+    if (written < 0)
+        return FFB_DECODE_BAD_SAMPLE;
+    decoder->front_size += (size_t)written;
+    return FFB_DECODE_OK;
+}
+
+int ffb_decoder_add_nal(ffb_decoder *decoder, const uint8_t *data, size_t size)
+{
+    ffb_nal nal;
+    if (!ffb_nal_open(data, size, &nal))
+        return FFB_DECODE_BAD_SAMPLE;
+    return nal_is_wanted(&nal, 0) ? front_put(decoder, &nal) : FFB_DECODE_OK;
+}
+
+int ffb_decoder_pass_over(ffb_decoder *decoder, const uint8_t *sample, size_t size, int length_size)
+{
+    ffb_nal nal;
+    int step;
+    int result = FFB_DECODE_OK;
+    ffb_nal_walk walk = ffb_nal_walk_of(sample, size, length_size);
+    while ((step = ffb_nal_next(&walk, &nal)) == 1 && result == FFB_DECODE_OK) {
+        if (nal_is_wanted(&nal, 0))
+            result = front_put(decoder, &nal);
+    }
+    return step < 0 ? FFB_DECODE_BAD_SAMPLE : result;
+}
+
+/* Fills decoder->packet with what waits in front and the sample's NAL units. Returns FFB_DECODE_* or an AVERROR. */
+static int fill_packet(ffb_decoder *decoder, const uint8_t *sample, size_t size, int length_size)
+{
+    ffb_nal nal;
+    int step;
+    size_t space = decoder->front_size;
+    ffb_nal_walk walk = ffb_nal_walk_of(sample, size, length_size);
+    while ((step = ffb_nal_next(&walk, &nal)) == 1) {
+        if (nal_is_wanted(&nal, 1))
+            space += nal_space(&nal);
+    }
+    if (step < 0 || space > INT32_MAX / 2)
+        return FFB_DECODE_BAD_SAMPLE;
+    int result = av_new_packet(decoder->packet, (int)space);
+    if (result < 0)
+        return result;
+
+    uint8_t *out = decoder->packet->data;
+    if (decoder->front_size > 0)
+        memcpy(out, decoder->front, decoder->front_size);
+    size_t used = decoder->front_size;
+    walk = ffb_nal_walk_of(sample, size, length_size);
+    while (ffb_nal_next(&walk, &nal) == 1) {
+        if (!nal_is_wanted(&nal, 1))
+            continue;
+        int64_t written = nal_put(&nal, out + used);
+        if (written < 0) {
+            av_packet_unref(decoder->packet);
+            return FFB_DECODE_BAD_SAMPLE;
+        }
+        used += (size_t)written;
+    }
+    decoder->front_size = 0;
+    av_shrink_packet(decoder->packet, (int)used);
+    return FFB_DECODE_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * From packet to picture
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+int ffb_decoder_decode(ffb_decoder *decoder, const uint8_t *sample, size_t size, int length_size, int64_t tag, AVFrame **picture)
+{
+    *picture = NULL;
+    int result = fill_packet(decoder, sample, size, length_size);
+    if (result != FFB_DECODE_OK)
+        return result;
+    /* The tag travels as time stamp, which libavcodec hands on untouched: the one sure way to know whose picture it is. */
+    decoder->packet->pts = decoder->packet->dts = tag;
+    result = avcodec_send_packet(decoder->context, decoder->packet);
+    av_packet_unref(decoder->packet);
+    if (result < 0)
+        return result;
+
+    AVFrame *frame = av_frame_alloc();
+    if (!frame)
+        return AVERROR(ENOMEM);
+    result = avcodec_receive_frame(decoder->context, frame);
+    if (result < 0) {
+        av_frame_free(&frame);
+        return result == AVERROR(EAGAIN) ? FFB_DECODE_OK : result;
+    }
+    if (frame->pts != tag)
+        result = FFB_DECODE_WRONG_PICTURE;
+    else if (frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT))
+        result = FFB_DECODE_DAMAGED;
+    if (result != FFB_DECODE_OK) {
+        av_frame_free(&frame);
+        return result;
+    }
+    /* One sample, one picture: anything more is a picture of another sample. */
+    AVFrame *extra = av_frame_alloc();
+    int second = extra ? avcodec_receive_frame(decoder->context, extra) : AVERROR(ENOMEM);
+    av_frame_free(&extra);
+    if (second != AVERROR(EAGAIN)) {
+        av_frame_free(&frame);
+        return second == 0 ? FFB_DECODE_WRONG_PICTURE : second;
+    }
+    *picture = frame;
+    return FFB_DECODE_OK;
+}

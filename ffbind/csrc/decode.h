@@ -1,0 +1,43 @@
+/* A persistent HEVC decoder fed with samples: the send and receive loop of libavcodec, without the GIL. */
+#ifndef FFB_DECODE_H
+#define FFB_DECODE_H
+
+#include <libavcodec/avcodec.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* cdef */
+enum {
+    FFB_DECODE_OK = 0,
+    FFB_DECODE_BAD_SAMPLE = 1,  /* the sample's NAL structure does not hold together */
+    FFB_DECODE_WRONG_PICTURE = 2, /* libavcodec put out a picture of another sample */
+    FFB_DECODE_DAMAGED = 3      /* libavcodec marked the picture as damaged */
+};
+
+typedef struct ffb_decoder ffb_decoder;
+
+/* Opens libavcodec's HEVC decoder with `threads` slice threads (1: none) and a limit of `max_pixels` per picture.
+ * Returns NULL and an AVERROR in `error` when that fails. The caller owns the decoder. */
+ffb_decoder *ffb_decoder_open(int threads, int64_t max_pixels, int *error);
+
+/* Frees everything. In a process forked after the opening, its threads do not exist: then nothing is freed. */
+void ffb_decoder_close(ffb_decoder *decoder);
+
+/* Puts one NAL unit (no length prefix) in front of the next sample: parameter sets of a sample entry. SPS are
+ * rewritten so that there is no output delay. The bytes are copied. Returns 0 or an AVERROR. */
+int ffb_decoder_add_nal(ffb_decoder *decoder, const uint8_t *nal, size_t size);
+
+/* Keeps what a sample that is not decoded carries for later ones (parameter sets, end of sequence), to go in front of the
+ * next sample. The bytes are copied. Returns FFB_DECODE_OK, FFB_DECODE_BAD_SAMPLE or an AVERROR. */
+int ffb_decoder_pass_over(ffb_decoder *decoder, const uint8_t *sample, size_t size, int length_size);
+
+/* Decodes one sample. `picture` becomes a new frame that the caller owns, or NULL when the stream puts none out for it.
+ * The sample is copied. Returns FFB_DECODE_* or an AVERROR; after anything but FFB_DECODE_OK the decoder is fit only for
+ * ffb_decoder_close. */
+int ffb_decoder_decode(ffb_decoder *decoder, const uint8_t *sample, size_t size, int length_size, int64_t tag, AVFrame **picture);
+
+/* Forgets references and state, before an IRAP that decoding restarts at. */
+void ffb_decoder_flush(ffb_decoder *decoder);
+/* end cdef */
+
+#endif
