@@ -1,0 +1,216 @@
+"""`streamer bench`: frames a second and latency of a server, as a client sees them over the protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import ffbind
+from streamer.client import Client
+from streamer.messages import FrameError
+
+from .child import ServerProcess, own_server
+from .console import Mistake, examples, human_bytes, progress, say
+from .measure import PERCENTILES, Measurement
+
+if TYPE_CHECKING:
+    from ffbind import VideoIndex
+
+__all__ = ["EXAMPLES", "Pattern", "Wanted", "choose", "command"]
+
+EXAMPLES = examples(
+    "streamer bench drive.mp4                    on a server of its own, started and ended",
+    "streamer bench drive.mp4 --pattern random --frames 500",
+    "streamer bench drive.mp4 --url ws://gpu7:3000/ws --path robots/drive.mp4",
+    "streamer bench drive.mp4 --json > result.json",
+)
+
+
+class Pattern(StrEnum):
+    """Which frames are asked for: one after the other as when playing, or anywhere as when sampling."""
+
+    SEQUENTIAL = "sequential"
+    RANDOM = "random"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Addresses of one frame: what RequestFrames takes."""
+
+    offset: int
+    irap_offset: int
+
+
+def command(
+    video: Annotated[
+        Path,
+        typer.Argument(help="A local HEVC video, for its index.", metavar="VIDEO"),
+    ],
+    url: Annotated[
+        str | None,
+        typer.Option("--url", metavar="ws://...", help="A running server; default: one of its own."),
+    ] = None,
+    path: Annotated[
+        str | None,
+        typer.Option("--path", help="VIDEO's path on the server of --url.", show_default="file name"),
+    ] = None,
+    pattern: Annotated[Pattern, typer.Option("--pattern", help="Order of the frames.")] = Pattern.SEQUENTIAL,
+    frames: Annotated[
+        int, typer.Option("--frames", min=1, help="Frames to ask for; short videos repeat.")
+    ] = 100,
+    in_flight: Annotated[int, typer.Option("--in-flight", min=1, help="Requests under way at once.")] = 8,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the random pattern.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON instead.")] = False,
+) -> int:
+    """Measure a server with frames of VIDEO, one frame a request.
+
+    The offsets come from the index of VIDEO; everything else goes over the WebSocket protocol. Latency runs
+    from sending a request to the last byte of its JPEG. The run is repeated with one request in flight, for
+    the latency of an idle server.
+
+    The exit status is 1 when any frame was answered by an error.
+    """
+    if path is not None and url is None:
+        raise Mistake("--path names the video on the server of --url; give both or neither")
+    if url is not None and not url.startswith(("ws://", "wss://")):
+        raise Mistake(f"--url is {url!r}; it must start with ws:// or wss://, such as ws://127.0.0.1:3000/ws")
+    with ffbind.open(video) as opened:
+        # A file's own table of sync samples may be wrong either way; the server wants IRAPs of the bitstream.
+        opened.scan()
+        wanted = choose(opened.index, pattern, frames, seed)
+        what = f"{video.name}: {opened.width}x{opened.height}, {len(opened)} frames"
+    # Links are followed here: the server of our own would refuse one that leads out of its folder.
+    real = video.resolve()
+    name = path or (video if url is not None else real).name
+    with own_server(real.parent) if url is None else nullcontext(ServerProcess(url)) as server:
+        main, single = asyncio.run(_runs(server.url, name, wanted, in_flight))
+    server_cpu = server.cpu_seconds if url is None else None
+    if as_json:
+        print(_json(main, single, server_cpu))
+    else:
+        _show(what, pattern, main, single, server_cpu)
+    return 1 if main.errored or (single is not None and single.errored) else 0
+
+
+def choose(index: VideoIndex, pattern: Pattern, frames: int, seed: int) -> list[Wanted]:
+    """Choose the frames to ask for, in presentation order or at random (each once before any comes again)."""
+    order = index.order.tolist()
+    if not order:
+        raise Mistake("the video shows no frame, so there is nothing to measure", 1)
+    rows: list[int] = []
+    dice = random.Random(seed)
+    while len(rows) < frames:
+        rows += order if pattern is Pattern.SEQUENTIAL else dice.sample(order, len(order))
+    offsets, iraps = index.samples["offset"], index.samples["irap"]
+    # A sample before the first IRAP has none to name; what the server says of the first sample then counts.
+    return [Wanted(int(offsets[row]), int(offsets[max(iraps[row], 0)])) for row in rows[:frames]]
+
+
+async def _runs(
+    url: str, path: str, wanted: list[Wanted], in_flight: int
+) -> tuple[Measurement, Measurement | None]:
+    """Measure with `in_flight` requests under way, then with one (None where that would be the same)."""
+    async with Client.connect(url) as client:
+        await client.set_video(path)
+        with progress("frames") as bar:
+            results = []
+            for depth in dict.fromkeys((in_flight, 1)):
+                task = bar.add_task(f"{depth} in flight", total=len(wanted), note="")
+
+                def tick(done: int, seconds: float, task: object = task) -> None:
+                    bar.update(task, completed=done, note=f"{done / seconds:.0f} frames/s")
+
+                results.append(await _run(client, wanted, depth, tick))
+    return results[0], results[1] if len(results) > 1 else None
+
+
+async def _run(
+    client: Client, wanted: list[Wanted], in_flight: int, tick: Callable[[int, float], None]
+) -> Measurement:
+    sent: dict[int, float] = {}
+    latencies: list[float] = []
+    sizes: list[int] = []
+    codes: list[str] = []
+
+    async def send(index: int) -> None:
+        frame = wanted[index]
+        sent[index] = time.perf_counter()
+        await client.request_frames(frame.irap_offset, [(frame.offset, index)])
+
+    cpu = time.process_time()
+    start = time.perf_counter()
+    for index in range(min(in_flight, len(wanted))):
+        await send(index)
+    following = len(sent)
+    now = start
+    async for answer in client.answers():
+        now = time.perf_counter()
+        asked = sent.pop(answer.index)
+        if isinstance(answer, FrameError):
+            codes.append(answer.code or answer.error)
+        else:
+            latencies.append(now - asked)
+            sizes.append(len(answer.jpeg))
+        if following < len(wanted):
+            await send(following)
+            following += 1
+        tick(len(latencies) + len(codes), now - start)
+        if not sent:
+            break
+    return Measurement(
+        requested=len(wanted),
+        in_flight=in_flight,
+        latencies=tuple(latencies),
+        sizes=tuple(sizes),
+        codes=tuple(codes),
+        seconds=now - start,
+        client_cpu=time.process_time() - cpu,
+    )
+
+
+def _json(main: Measurement, single: Measurement | None, server_cpu: float | None) -> str:
+    return json.dumps(
+        {
+            "benchmark": main.record(),
+            "one_in_flight": None if single is None else single.record(),
+            "server_cpu_seconds": server_cpu,
+        },
+        indent=1,
+    )
+
+
+def _show(
+    what: str, pattern: Pattern, main: Measurement, single: Measurement | None, server_cpu: float | None
+) -> None:
+    say("")
+    say(main.block())
+    say("")
+    say(f"{what}, {pattern}, one frame a request")
+    say("")
+    runs = [main] if single is None else [main, single]
+    say(_line("", [f"{run.in_flight} in flight" for run in runs]))
+    say(_line("frames a second", [f"{run.frames_per_second:.1f}" for run in runs]))
+    for name, at in PERCENTILES:
+        say(_line(f"latency {name}", [f"{run.percentile(at) * 1000:.1f}ms" for run in runs]))
+    say(_line("JPEG in all", [human_bytes(sum(run.sizes)) for run in runs]))
+    say(_line("JPEG average", [human_bytes(sum(run.sizes) / max(run.received, 1)) for run in runs]))
+    say(_line("client CPU", [f"{run.client_cpu:.2f}s" for run in runs]))
+    for code in sorted({code for run in runs for code in run.codes}):
+        say(_line(f"error {code}", [str(run.errors().get(code, 0)) for run in runs]))
+    if server_cpu is not None:
+        say("")
+        say(f"server CPU: {server_cpu:.2f}s for start-up and all runs, decode lanes included")
+
+
+def _line(name: str, values: list[str]) -> str:
+    return f"{name:<16}" + "".join(f"{value:>16}" for value in values)

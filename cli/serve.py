@@ -1,0 +1,1 @@
+"""`streamer serve`: the WebSocket server on the terminal."""
