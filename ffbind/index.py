@@ -1,0 +1,576 @@
+"""`VideoIndex`: the sample table of one video track as a value; look-ups, saving and loading. No I/O on the video itself.
+
+An index may come from elsewhere (a cache, a client). Loading one checks that it is well formed, never that it is true: offsets and
+kinds are hints, and whoever reads samples goes by the bytes read now.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+import threading
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .color import Color
+from .errors import CorruptError, FrameIndexError, FrameTimeError, IndexMismatchError, SourceError
+from .hevc import Kind
+from .sources import Source
+
+__all__ = ["PRESENTATION_DTYPE", "SAMPLE_DTYPE", "SampleEntry", "VideoIndex"]
+
+StructuredArray: TypeAlias = NDArray[np.void]
+
+SAMPLE_DTYPE = np.dtype(
+    [
+        ("offset", "<u8"),
+        ("size", "<u4"),
+        ("dts", "<i8"),
+        ("pts", "<i8"),
+        ("duration", "<i8"),
+        ("kind", "u1"),
+        ("temporal_id", "u1"),
+        ("entry", "<u2"),
+        ("irap", "<i4"),
+        ("display", "<i4"),
+    ]
+)
+"""One row for each sample, in decode order.
+
+`offset`, `size`: bytes of the sample in the file; `dts`, `pts`, `duration`: decode time, composition time before edits and decode
+duration in the track's time base; `kind`: a `Kind` value, UNKNOWN (255) until bytes were read; `temporal_id`: true only where
+`kind` is known; `entry`: place in `VideoIndex.entries`; `irap`: row of the IRAP picture that the sample belongs to in decode order
+(provisional until bytes were read; -1: not known); `display`: 0-based place in presentation order after edits (the first one,
+where edits show it more than once), -1: decoded but not shown.
+"""
+
+PRESENTATION_DTYPE = np.dtype([("row", "<i4"), ("edit", "<u4"), ("start", "<i8")])
+"""One row for each frame shown, in presentation order: the sample's row, the edit that shows it, the start in the time base."""
+
+_MAGIC = b"FFBINDEX\x01\x00\r\n"
+_JSON_VERSION = 1
+_MAX_HEADER = 64 << 20
+_MAX_ROWS = 2**31 - 1
+_TIME_LIMIT = 2**62
+_KINDS = np.zeros(256, dtype=bool)
+_KINDS[[kind.value for kind in Kind]] = True
+
+
+@dataclass(frozen=True, slots=True)
+class SampleEntry:
+    """One visual sample entry of `stsd`: what a decoder needs before the first sample.
+
+    `parameter_sets` are the NAL units of hvcC in their order (VPS, SPS, PPS, SEI), without length prefix; empty where they are in
+    the samples only. `width` and `height` are those of the entry, before rotation.
+    """
+
+    fourcc: str
+    nal_length_size: int
+    parameter_sets: tuple[bytes, ...]
+    width: int
+    height: int
+    color: Color | None
+    pixel_aspect: tuple[int, int]
+    dolby_vision_profile: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoIndex:
+    """The sample table of one video track, immutable.
+
+    - `samples`: array of SAMPLE_DTYPE, decode order
+    - `presentation`: array of PRESENTATION_DTYPE, presentation order: what the `ffmpeg` command shows after edit lists
+    - `timescale`: ticks a second of all times
+    - `rotation`, `mirrored`: to show a picture upright, first mirror it left to right where `mirrored`, then turn it clockwise by
+      `rotation` degrees (0, 90, 180 or 270)
+    - `size`, `identity`: of the bytes it was made from (see `Source`); `track_id`: of the track in the file
+    - `has_composition_times`: whether the file says when samples are composed. Where it does not, `pts` is `dts`, and the order is
+      that of decoding until `with_display_order` gives the true one.
+    """
+
+    samples: StructuredArray
+    entries: tuple[SampleEntry, ...]
+    presentation: StructuredArray
+    timescale: int
+    rotation: int
+    mirrored: bool
+    size: int
+    identity: str
+    track_id: int
+    has_composition_times: bool
+    _by_offset: NDArray[np.intp] = field(init=False, repr=False)
+    _sorted_offsets: NDArray[np.uint64] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check that all numbers are in range (CorruptError), and prepare the look-up by offset."""
+        _validate(self)
+        for array in (self.samples, self.presentation):
+            array.flags.writeable = False
+        # Samples of no bytes share their offset with a neighbour and hold no picture: never found by offset.
+        rows = np.flatnonzero(self.samples["size"])
+        offsets = self.samples["offset"][rows]
+        if not bool(np.all(offsets[1:] > offsets[:-1])):
+            order = np.argsort(offsets, kind="stable")
+            rows, offsets = rows[order], offsets[order]
+        object.__setattr__(self, "_by_offset", rows)
+        object.__setattr__(self, "_sorted_offsets", offsets)
+
+    def __len__(self) -> int:
+        """Count the frames shown."""
+        return len(self.presentation)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, VideoIndex):
+            return NotImplemented
+        return self._scalars() == other._scalars() and all(
+            np.array_equal(mine, theirs)
+            for mine, theirs in ((self.samples, other.samples), (self.presentation, other.presentation))
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.size, self.identity, self.track_id, len(self.samples), len(self.presentation)))
+
+    def __repr__(self) -> str:
+        return (
+            f"VideoIndex({len(self.samples)} samples, {len(self.presentation)} frames shown, timescale {self.timescale}, "
+            f"rotation {self.rotation}, track {self.track_id} of {self.size} bytes)"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return VideoIndex, (self.samples, *(getattr(self, name) for name in _ARGUMENTS[1:]))
+
+    def _scalars(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in _ARGUMENTS if name not in ("samples", "presentation"))
+
+    # Presentation
+
+    @property
+    def order(self) -> NDArray[np.int32]:
+        """Rows in presentation order, int32 (frames shown,); a row comes twice where edits show it twice."""
+        return self.presentation["row"]
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Start of each frame shown, int64 ticks of the time base after edits, ascending."""
+        return self.presentation["start"]
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Start of each frame shown, float64 seconds after edits, ascending."""
+        return self.starts / self.timescale
+
+    @property
+    def ends(self) -> NDArray[np.int64]:
+        """End of each frame shown, int64 ticks: the start of the next; the last lasts its own duration."""
+        ends = np.empty(len(self), dtype=np.int64)
+        if len(self):
+            ends[:-1] = self.starts[1:]
+            ends[-1] = self.starts[-1] + max(int(self.samples["duration"][self.order[-1]]), 1)
+        return ends
+
+    @property
+    def durations(self) -> NDArray[np.float64]:
+        """How long each frame shown is on screen, float64 seconds."""
+        return (self.ends - self.starts) / self.timescale
+
+    # Look-ups
+
+    def row_of_offset(self, offset: int) -> int | None:
+        """Row of the sample that starts at this byte, None if none does; the lowest row where several do.
+
+        >>> index.row_of_offset(48)  # doctest: +SKIP
+        0
+        """
+        if not 0 <= offset < 2**64:
+            return None
+        place = int(np.searchsorted(self._sorted_offsets, np.uint64(offset)))
+        if place == len(self._sorted_offsets) or int(self._sorted_offsets[place]) != offset:
+            return None
+        return int(self._by_offset[place])
+
+    def row_of_display(self, display: int) -> int:
+        """Row of a frame by its place in presentation order; negative counts from the end. FrameIndexError outside."""
+        if not -len(self) <= display < len(self):
+            raise FrameIndexError(
+                f"frame {display} of a video of {len(self)} frames: ask for one from 0 to {len(self) - 1}"
+                if len(self)
+                else f"frame {display} of a video whose edit list shows no frame: ask by byte offset instead"
+            )
+        return int(self.order[display])
+
+    def display_at_time(self, seconds: float) -> int:
+        """Place in presentation order of the frame that is on screen at this time after edits.
+
+        A frame is on screen from its start until the next one starts; the last for its own duration. A time within a millionth of
+        a tick of a frame's start counts as the start, so that times computed in floating point find their frame. FrameTimeError
+        where no frame is on screen.
+        """
+        ticks = seconds * self.timescale
+        if not math.isfinite(ticks):
+            raise FrameTimeError(f"{seconds!r} is not a time; give seconds as a finite number")
+        if len(self) == 0:
+            raise FrameTimeError(
+                f"no frame at {seconds} s: the edit list shows no frame; ask by byte offset instead"
+            )
+        nearest = round(ticks)
+        tick = nearest if abs(nearest - ticks) <= 1e-6 + abs(ticks) * 1e-15 else math.floor(ticks)
+        first, end = int(self.starts[0]), int(self.ends[-1])
+        if not first <= tick < end:
+            raise FrameTimeError(
+                f"no frame is on screen at {seconds} s: this video shows frames from {first / self.timescale} s up to "
+                f"{end / self.timescale} s; ask for a time within"
+            )
+        return int(np.searchsorted(self.starts, tick, side="right")) - 1
+
+    def row_at_time(self, seconds: float) -> int:
+        """Row of the frame that is on screen at this time; see `display_at_time`."""
+        return int(self.order[self.display_at_time(seconds)])
+
+    def fits(self, row: int) -> bool:
+        """Say whether all bytes of the sample lie within the file; where not, the file was cut short."""
+        return int(self.samples["offset"][row]) + int(self.samples["size"][row]) <= self.size
+
+    def check(self, source: Source) -> None:
+        """Raise IndexMismatchError unless this index was made from these bytes, by size and, where known, identity."""
+        if self.size != source.size:
+            raise IndexMismatchError(
+                f"this index belongs to a file of {self.size} bytes, the source has {source.size}: make the index again"
+            )
+        if self.identity and source.identity and self.identity != source.identity:
+            raise IndexMismatchError(
+                f"this index belongs to version {self.identity} of the file, the source is {source.identity}: make the index again"
+            )
+
+    # New indexes from this one
+
+    def with_kinds(self, kinds: ArrayLike, temporal_ids: ArrayLike) -> VideoIndex:
+        """Give the index that is known once NAL headers were read; arrays of one number for each row.
+
+        `irap` then goes by kinds; rows whose kind is still UNKNOWN keep counting as IRAP where the file marked them so.
+        """
+        kind = _column(kinds, len(self.samples), "kinds").astype(np.uint8)
+        samples = self.samples.copy()
+        samples["kind"] = kind
+        samples["temporal_id"] = _column(temporal_ids, len(self.samples), "temporal_ids")
+        rows = np.arange(len(samples), dtype=np.int32)
+        marked = np.where(kind == Kind.UNKNOWN, self.samples["irap"] == rows, (kind >= 16) & (kind <= 23))
+        samples["irap"] = last_marked_row(marked)
+        return replace(self, samples=samples)
+
+    def with_display_order(self, rank: ArrayLike) -> VideoIndex:
+        """Give the index whose frames are shown by ascending rank (one integer for each row), at the times already there.
+
+        For files without composition times: the rank comes from the picture order counts of the stream. Which frames the edit
+        list hides stays as it is, and the n-th frame shown gets the n-th time. `has_composition_times` becomes true, and `pts` of
+        the rows becomes the n-th smallest for the row of n-th rank.
+        """
+        ranks = _column(rank, len(self.samples), "rank")
+        samples = self.samples.copy()
+        samples["pts"][np.argsort(ranks, kind="stable")] = np.sort(self.samples["pts"])
+        shown = self.presentation
+        order = np.lexsort((ranks[shown["row"]], shown["edit"]))
+        presentation = shown[order]
+        presentation["start"] = shown["start"]
+        samples["display"] = display_column(presentation["row"], len(samples))
+        return replace(self, samples=samples, presentation=presentation, has_composition_times=True)
+
+    # Saving and loading
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the index to a file: a short header and the arrays as they are; replaced as a whole or not at all."""
+        header = json.dumps(self._header()).encode()
+        target = Path(path)
+        part = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.part")
+        try:
+            try:
+                with part.open("wb") as file:
+                    file.write(_MAGIC + len(header).to_bytes(4, "little") + header)
+                    file.write(self.samples.tobytes())
+                    file.write(self.presentation.tobytes())
+                part.replace(target)
+            finally:
+                part.unlink(missing_ok=True)
+        except OSError as error:
+            raise SourceError(
+                error.errno, f"The index could not be saved: {error.strerror}", str(target)
+            ) from error
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> VideoIndex:
+        """Read what `save` wrote. CorruptError for anything else, SourceError where the file cannot be read."""
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise SourceError(
+                error.errno, f"The index could not be read: {error.strerror}", os.fspath(path)
+            ) from error
+        start = len(_MAGIC) + 4
+        if not data.startswith(_MAGIC) or len(data) < start:
+            raise CorruptError(
+                f"{os.fspath(path)}: not a saved VideoIndex of this version; make the index again"
+            )
+        length = int.from_bytes(data[len(_MAGIC) : start], "little")
+        if length > min(_MAX_HEADER, len(data) - start):
+            raise _malformed("its header is cut short")
+        header = _parse_json(data[start : start + length])
+        rows, shown = _whole(header, "sample_count"), _whole(header, "shown_count")
+        if len(data) - start - length != rows * SAMPLE_DTYPE.itemsize + shown * PRESENTATION_DTYPE.itemsize:
+            raise _malformed("its tables are not as long as its header says")
+        samples = np.frombuffer(data, SAMPLE_DTYPE, rows, start + length).copy()
+        presentation = np.frombuffer(
+            data, PRESENTATION_DTYPE, shown, start + length + rows * SAMPLE_DTYPE.itemsize
+        ).copy()
+        return cls._from_header(header, samples, presentation)
+
+    def to_json(self) -> str:
+        """Give the index as one JSON object; `samples` and `presentation` hold one array of numbers for each column."""
+        document = self._header()
+        for name, array in (("samples", self.samples), ("presentation", self.presentation)):
+            document[name] = {column: array[column].tolist() for column in array.dtype.names or ()}
+        return json.dumps(document)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> VideoIndex:
+        """Read what `to_json` gave. CorruptError for anything else."""
+        document = _parse_json(text)
+        return cls._from_header(
+            document,
+            _array_from_columns(document, "samples", SAMPLE_DTYPE, _whole(document, "sample_count")),
+            _array_from_columns(
+                document, "presentation", PRESENTATION_DTYPE, _whole(document, "shown_count")
+            ),
+        )
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "version": _JSON_VERSION,
+            "size": self.size,
+            "identity": self.identity,
+            "track_id": self.track_id,
+            "timescale": self.timescale,
+            "rotation": self.rotation,
+            "mirrored": self.mirrored,
+            "has_composition_times": self.has_composition_times,
+            "entries": [_entry_to_json(entry) for entry in self.entries],
+            "sample_count": len(self.samples),
+            "shown_count": len(self.presentation),
+        }
+
+    @classmethod
+    def _from_header(
+        cls, header: dict[str, Any], samples: StructuredArray, presentation: StructuredArray
+    ) -> VideoIndex:
+        if header.get("version") != _JSON_VERSION:
+            raise _malformed(f"its version is {header.get('version')!r}, not {_JSON_VERSION}")
+        entries = header.get("entries")
+        if not isinstance(entries, list):
+            raise _malformed("it has no list of sample entries")
+        return cls(
+            samples=samples,
+            entries=tuple(_entry_from_json(entry) for entry in entries),
+            presentation=presentation,
+            timescale=_whole(header, "timescale"),
+            rotation=_whole(header, "rotation"),
+            mirrored=_typed(header, "mirrored", bool),
+            size=_whole(header, "size"),
+            identity=_typed(header, "identity", str),
+            track_id=_whole(header, "track_id"),
+            has_composition_times=_typed(header, "has_composition_times", bool),
+        )
+
+
+_ARGUMENTS = (
+    "samples",
+    "entries",
+    "presentation",
+    "timescale",
+    "rotation",
+    "mirrored",
+    "size",
+    "identity",
+    "track_id",
+    "has_composition_times",
+)
+
+
+def last_marked_row(marked: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """For each row, the last marked row at or before it, -1 before the first: int32 (rows,)."""
+    rows = np.where(marked, np.arange(len(marked), dtype=np.int32), np.int32(-1))
+    return np.maximum.accumulate(rows)
+
+
+def display_column(order: NDArray[np.int32], rows: int) -> NDArray[np.int32]:
+    """For each row, its first place in `order`, -1 where it has none: int32 (rows,)."""
+    display = np.full(rows, -1, dtype=np.int32)
+    # Written from the back, so that the first of several places is the one that stays.
+    display[order[::-1]] = np.arange(len(order) - 1, -1, -1, dtype=np.int32)
+    return display
+
+
+def _column(values: ArrayLike, rows: int, name: str) -> NDArray[np.int64]:
+    """Take a caller's numbers for each row as int64, or say what is wrong with them (ValueError)."""
+    column = np.asarray(values)
+    if column.shape != (rows,) or column.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} must be {rows} integers, one for each sample; got {column.dtype} {column.shape}"
+        )
+    return column.astype(np.int64)
+
+
+def _malformed(why: str) -> CorruptError:
+    return CorruptError(f"the index is malformed: {why}; make it again from the video")
+
+
+def _validate(index: VideoIndex) -> None:
+    """Check every number that is later used to address memory or to compute: CorruptError for the first that is out of range.
+
+    A sample may reach beyond `size` (a file cut short keeps its table); the read of such a sample fails, not the index.
+    """
+    samples, presentation = index.samples, index.presentation
+    for array, dtype, name in (
+        (samples, SAMPLE_DTYPE, "samples"),
+        (presentation, PRESENTATION_DTYPE, "presentation"),
+    ):
+        if array.dtype != dtype or array.ndim != 1:
+            raise _malformed(f"{name} is not a one-dimensional array of the right columns")
+    rows, shown = len(samples), len(presentation)
+    if not 0 < rows <= _MAX_ROWS or shown > _MAX_ROWS:
+        raise _malformed(f"{rows} samples and {shown} frames shown")
+    if not 0 < index.timescale < 2**32 or not 0 <= index.size < 2**63 or not 0 <= index.track_id < 2**32:
+        raise _malformed(f"timescale {index.timescale}, size {index.size}, track {index.track_id}")
+    if index.rotation not in (0, 90, 180, 270):
+        raise _malformed(f"rotation {index.rotation}")
+    if not _all_within(samples["offset"], 0, _TIME_LIMIT):
+        raise _malformed("an offset is beyond any file")
+    for name, low, high in (
+        ("dts", -_TIME_LIMIT, _TIME_LIMIT),
+        ("pts", -_TIME_LIMIT, _TIME_LIMIT),
+        ("duration", 0, 2**40),
+    ):
+        if not _all_within(samples[name], low, high):
+            raise _malformed(f"a {name} is out of range")
+    if not _KINDS[samples["kind"]].all():
+        raise _malformed("a kind is none of H.265")
+    if not _all_within(samples["temporal_id"], 0, 6):
+        raise _malformed("a temporal id is above 6")
+    if not _all_within(samples["entry"], 0, len(index.entries) - 1):
+        raise _malformed("a sample names a sample entry that is not there")
+    if not _all_within(samples["irap"], -1, rows - 1) or bool((samples["irap"] > np.arange(rows)).any()):
+        raise _malformed("a sample names an IRAP picture that does not come before it")
+    if not _all_within(samples["display"], -1, shown - 1):
+        raise _malformed("a place in presentation order is out of range")
+    if not _all_within(presentation["row"], 0, rows - 1):
+        raise _malformed("a frame shown is of a sample that is not there")
+    if not _all_within(presentation["start"], -_TIME_LIMIT, _TIME_LIMIT):
+        raise _malformed("a start time is out of range")
+    if bool((np.diff(presentation["start"]) < 0).any()):
+        raise _malformed("the frames shown are not in the order of their times")
+    if not np.array_equal(display_column(presentation["row"], rows), samples["display"]):
+        raise _malformed("samples and presentation disagree about what is shown when")
+
+
+def _all_within(values: NDArray[Any], low: int, high: int) -> bool:
+    return len(values) == 0 or (int(values.min()) >= low and int(values.max()) <= high)
+
+
+def _entry_to_json(entry: SampleEntry) -> dict[str, Any]:
+    color = entry.color
+    return {
+        "fourcc": entry.fourcc,
+        "nal_length_size": entry.nal_length_size,
+        "parameter_sets": [base64.b64encode(unit).decode() for unit in entry.parameter_sets],
+        "width": entry.width,
+        "height": entry.height,
+        "color": None if color is None else [color.primaries, color.transfer, color.matrix, color.full_range],
+        "pixel_aspect": list(entry.pixel_aspect),
+        "dolby_vision_profile": entry.dolby_vision_profile,
+    }
+
+
+def _entry_from_json(document: Any) -> SampleEntry:
+    if not isinstance(document, dict):
+        raise _malformed("a sample entry is not an object")
+    units = document.get("parameter_sets")
+    if not isinstance(units, list) or not all(isinstance(unit, str) for unit in units):
+        raise _malformed("parameter sets are not a list of strings")
+    try:
+        parameter_sets = tuple(base64.b64decode(unit, validate=True) for unit in units)
+    except ValueError as error:
+        raise _malformed("parameter sets are not base64") from error
+    color = document.get("color")
+    if color is not None:
+        if not isinstance(color, list) or len(color) != 4 or not isinstance(color[3], bool):
+            raise _malformed("a colour is not three numbers and a range")
+        color = Color(*(_in_range(value, 0, 65535, "colour") for value in color[:3]), full_range=color[3])
+    aspect = document.get("pixel_aspect")
+    if not isinstance(aspect, list) or len(aspect) != 2:
+        raise _malformed("a pixel aspect is not two numbers")
+    profile = document.get("dolby_vision_profile")
+    length_size = _in_range(document.get("nal_length_size"), 1, 4, "NAL length size")
+    if length_size == 3:
+        raise _malformed("NAL length size is 3")
+    return SampleEntry(
+        fourcc=_typed(document, "fourcc", str),
+        nal_length_size=length_size,
+        parameter_sets=parameter_sets,
+        width=_in_range(document.get("width"), 0, 65535, "width"),
+        height=_in_range(document.get("height"), 0, 65535, "height"),
+        color=color,
+        pixel_aspect=(
+            _in_range(aspect[0], 1, 2**32 - 1, "pixel aspect"),
+            _in_range(aspect[1], 1, 2**32 - 1, "pixel aspect"),
+        ),
+        dolby_vision_profile=None if profile is None else _in_range(profile, 0, 127, "Dolby Vision profile"),
+    )
+
+
+def _parse_json(text: str | bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _malformed("it is not JSON") from error
+    if not isinstance(document, dict):
+        raise _malformed("it is not a JSON object")
+    return document
+
+
+def _typed(document: dict[str, Any], name: str, kind: type) -> Any:
+    value = document.get(name)
+    if type(value) is not kind:
+        raise _malformed(f"{name} is {value!r}")
+    return value
+
+
+def _whole(document: dict[str, Any], name: str) -> int:
+    return _in_range(document.get(name), 0, 2**63 - 1, name)
+
+
+def _in_range(value: Any, low: int, high: int, name: str) -> int:
+    if type(value) is not int or not low <= value <= high:
+        raise _malformed(f"{name} is {value!r}")
+    return value
+
+
+def _array_from_columns(
+    document: dict[str, Any], name: str, dtype: np.dtype[np.void], rows: int
+) -> StructuredArray:
+    columns = document.get(name)
+    if not isinstance(columns, dict) or set(columns) != set(dtype.names or ()):
+        raise _malformed(f"{name} does not have the right columns")
+    if not all(isinstance(values, list) and len(values) == rows for values in columns.values()):
+        raise _malformed(f"a column of {name} does not have {rows} numbers")
+    array = np.zeros(rows, dtype=dtype)
+    for column, values in columns.items():
+        if not all(type(value) is int for value in values):
+            raise _malformed(f"column {column} of {name} holds something other than whole numbers")
+        try:
+            array[column] = np.array(values, dtype=dtype[column])
+        except OverflowError as error:
+            raise _malformed(f"column {column} of {name} holds a number that is out of range") from error
+    return array

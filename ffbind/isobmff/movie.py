@@ -1,0 +1,321 @@
+"""The movie: tracks of moov, the choice of one, and the index made from it.
+
+Source: ISO/IEC 14496-12 8.2 to 8.4 and 8.7.2 (dref); QuickTime File Format for the display matrix.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import NotVideoError, UnsupportedError
+from ..hevc import Kind
+from ..index import SAMPLE_DTYPE, SampleEntry, StructuredArray, VideoIndex, display_column, last_marked_row
+from ..sources import Source
+from .boxes import Box, Boxes, Fields, Limits, children, corrupt, find, walk_top_level
+from .edits import Edit, present, present_shifted, read_elst
+from .entries import DescribedEntry, read_stsd
+from .fragments import Run, expand_runs, read_fragments, read_trex
+from .table import Columns, read_sample_table
+
+__all__ = ["read_index"]
+
+_IDENTITY = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+
+
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """A video track, read as far as choosing one needs it."""
+
+    track_id: int
+    enabled: bool
+    matrix: tuple[int, ...]
+    mdia: Boxes
+    stbl: memoryview
+    minf: Boxes
+    edts: Box | None
+    samples_in_moov: int
+    edits_apply: bool
+
+
+def read_index(source: Source, track: int | None = None, *, limits: Limits | None = None) -> VideoIndex:
+    """Read the sample table of a video track of an MP4 or MOV file, plain or fragmented.
+
+    Reads the box headers of the top level, moov and every moof; no sample. `track` is a track id; without it the video track with
+    most samples is taken, HEVC before other codecs, enabled before disabled, the first of equals.
+
+    Raises NotVideoError where the bytes are no such file or hold no (such) video track, UnsupportedError for another codec or
+    something that cannot be shown exactly, EncryptedError, LimitError, and CorruptError for damaged tables. Samples that
+    reach beyond the end of the file keep their row: only their frames are lost.
+    """
+    limits = limits or Limits()
+    top = walk_top_level(source, limits)
+    moov = find(top.moov, "moov")
+    if b"cmov" in moov:
+        raise UnsupportedError("the moov box is compressed (cmov); convert the file with `ffmpeg -c copy` first")
+    movie_timescale, movie_matrix = _read_mvhd(moov)
+    tracks = _read_tracks(top.moov)
+    mvex = moov.get(b"mvex")
+    trex = read_trex(mvex.payload) if mvex else {}
+    runs = read_fragments(top.moofs, trex, limits)
+    chosen = _choose(tracks, runs, track)
+    return _build(source, chosen, runs.get(chosen.track_id, []), movie_timescale, movie_matrix, limits)
+
+
+def _read_mvhd(moov: Boxes) -> tuple[int, tuple[int, ...]]:
+    """Movie time base and matrix (8.2.2); like libavformat, 1 tick a second where the time base is 0."""
+    if b"mvhd" not in moov:
+        return 1, _IDENTITY
+    fields = moov[b"mvhd"].fields()
+    version, _ = fields.version_and_flags()
+    fields.take(16 if version == 1 else 8)
+    timescale = fields.unsigned(4)
+    fields.take((8 if version == 1 else 4) + 16)
+    return timescale or 1, _read_matrix(fields)
+
+
+def _read_matrix(fields: Fields) -> tuple[int, ...]:
+    return tuple(fields.signed(4) for _ in range(9))
+
+
+def _read_tracks(moov: memoryview) -> list[_Track]:
+    """Read the video tracks; what is wrong with other tracks does not matter."""
+    tracks: list[_Track] = []
+    # libavformat stops applying edit lists sample by sample for this and all later tracks once one has no stts entry.
+    edits_apply = True
+    video_seen = False
+    for box in children(moov, "moov"):
+        if box.type != b"trak":
+            continue
+        trak = find(box.payload, "trak")
+        mdia = find(trak[b"mdia"].payload, "mdia") if b"mdia" in trak else {}
+        minf = find(mdia[b"minf"].payload, "minf") if b"minf" in mdia else {}
+        stbl = find(minf[b"stbl"].payload, "stbl") if b"stbl" in minf else {}
+        edits_apply = edits_apply and _count(stbl.get(b"stts"), 4) > 0
+        if _handler(mdia) != b"vide":
+            continue
+        video_seen = True
+        if b"tkhd" not in trak or b"mdhd" not in mdia or b"stbl" not in minf:
+            continue
+        track_id, enabled, matrix = _read_tkhd(trak[b"tkhd"].fields())
+        tracks.append(
+            _Track(
+                track_id=track_id,
+                enabled=enabled,
+                matrix=matrix,
+                mdia=mdia,
+                stbl=minf[b"stbl"].payload,
+                minf=minf,
+                edts=trak.get(b"edts"),
+                samples_in_moov=_count(stbl.get(b"stsz") or stbl.get(b"stz2"), 8),
+                edits_apply=edits_apply,
+            )
+        )
+    if not tracks:
+        if video_seen:
+            raise corrupt("its video track lacks tkhd, mdhd or stbl")
+        raise NotVideoError("the file has no video track, only sound or other data; give a file with video")
+    return tracks
+
+
+def _handler(mdia: Boxes) -> bytes:
+    hdlr = mdia.get(b"hdlr")
+    return b"" if hdlr is None else bytes(hdlr.payload[8:12])
+
+
+def _count(box: Box | None, place: int) -> int:
+    """Peek at the entry count of a table; 0 where it has none."""
+    return 0 if box is None else int.from_bytes(box.payload[place : place + 4], "big")
+
+
+def _read_tkhd(fields: Fields) -> tuple[int, bool, tuple[int, ...]]:
+    """Track id, whether it is enabled, matrix (8.3.2)."""
+    version, flags = fields.version_and_flags()
+    fields.take(16 if version == 1 else 8)
+    track_id = fields.unsigned(4)
+    fields.take((12 if version == 1 else 8) + 16)
+    return track_id, bool(flags & 1), _read_matrix(fields)
+
+
+def _choose(tracks: list[_Track], runs: dict[int, list[Run]], track: int | None) -> _Track:
+    if track is not None:
+        for candidate in tracks:
+            if candidate.track_id == track:
+                return candidate
+        known = ", ".join(str(candidate.track_id) for candidate in tracks)
+        raise NotVideoError(f"the file has no video track {track}; its video tracks are {known}")
+
+    def worth(candidate: _Track) -> tuple[bool, bool, int]:
+        fragments = sum(run.count for run in runs.get(candidate.track_id, []))
+        return _is_hevc(candidate), candidate.enabled, candidate.samples_in_moov + fragments
+
+    return max(tracks, key=worth)
+
+
+def _is_hevc(track: _Track) -> bool:
+    stsd = find(track.stbl, "stbl").get(b"stsd")
+    return stsd is not None and bytes(stsd.payload[12:16]) in (b"hvc1", b"hev1", b"dvh1", b"dvhe")
+
+
+def _build(
+    source: Source,
+    track: _Track,
+    runs: list[Run],
+    movie_timescale: int,
+    movie_matrix: tuple[int, ...],
+    limits: Limits,
+) -> VideoIndex:
+    timescale = _read_timescale(track.mdia)
+    stbl = find(track.stbl, "stbl")
+    if b"stsd" not in stbl:
+        raise corrupt("its video track has no stsd box, so its codec is not known")
+    described = read_stsd(stbl[b"stsd"])
+    columns = read_sample_table(track.stbl, limits)
+    if runs:
+        first_dts = int(columns.dts[-1] + columns.duration[-1]) if len(columns) else 0
+        groups = [box for box in children(track.stbl, "stbl") if box.type == b"sgpd"]
+        columns = columns.followed_by(expand_runs(runs, first_dts, groups))
+    if len(columns) == 0:
+        # Nothing can be shown; say first that the codec would be wrong anyway.
+        if described and described[0].error is not None:
+            raise described[0].error
+        raise corrupt("its video track has no samples; give the whole file, not only its initialization segment")
+    limits.check(len(columns), limits.samples, "samples")
+    entries, entry_column = _use_entries(described, columns, _external_references(track.minf))
+    edits = _read_edits(track.edts)
+    if edits and track.edits_apply and not runs:
+        shown = present(columns, edits, movie_timescale, timescale, limits)
+    else:
+        shown = present_shifted(columns, edits, movie_timescale, timescale)
+        if runs:
+            shown["start"] += columns.composition_shift
+    rotation, mirrored = _orientation(track.matrix, movie_matrix)
+    return VideoIndex(
+        samples=_sample_array(columns, entry_column, shown),
+        entries=entries,
+        presentation=shown,
+        timescale=timescale,
+        rotation=rotation,
+        mirrored=mirrored,
+        size=source.size,
+        identity=source.identity,
+        track_id=track.track_id,
+        has_composition_times=columns.has_composition,
+    )
+
+
+def _read_timescale(mdia: Boxes) -> int:
+    """Time base of the track (8.4.2)."""
+    fields = mdia[b"mdhd"].fields()
+    version, _ = fields.version_and_flags()
+    fields.take(16 if version == 1 else 8)
+    timescale = fields.unsigned(4)
+    if timescale == 0:
+        raise corrupt("the time base of its video track is 0, so nothing in it has a time")
+    return timescale
+
+
+def _read_edits(edts: Box | None) -> list[Edit]:
+    elst = None if edts is None else find(edts.payload, "edts").get(b"elst")
+    return [] if elst is None else read_elst(elst)
+
+
+def _external_references(minf: Boxes) -> set[int]:
+    """Numbers (from 1) of the data references that point to another file (8.7.2); those are never followed."""
+    dinf = minf.get(b"dinf")
+    dref = None if dinf is None else find(dinf.payload, "dinf").get(b"dref")
+    if dref is None:
+        return set()
+    fields = dref.fields()
+    fields.version_and_flags()
+    fields.unsigned(4)
+    external = set()
+    for number, box in enumerate(children(fields.rest(), "dref"), start=1):
+        entry = box.fields()
+        _, flags = entry.version_and_flags()
+        # Flag 1: the data is in this file. Some writers leave it out and give no location either.
+        if not flags & 1 and any(entry.rest()):
+            external.add(number)
+    return external
+
+
+def _use_entries(
+    described: list[DescribedEntry], columns: Columns, external: set[int]
+) -> tuple[tuple[SampleEntry, ...], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """Keep the sample entries that samples use, renumbered; raise for one that cannot be shown."""
+    used, renumbered = np.unique(columns.entry, return_inverse=True)
+    entries = []
+    for number in used.tolist():
+        if number >= len(described):
+            raise corrupt(f"a sample uses sample entry {number + 1}, stsd has {len(described)}")
+        candidate = described[number]
+        if candidate.error is not None:
+            raise candidate.error
+        if candidate.data_reference in external:
+            raise UnsupportedError(
+                "the samples are in another file that this one names (dref); join them with `ffmpeg -c copy` first"
+            )
+        assert candidate.entry is not None
+        entries.append(candidate.entry)
+    return tuple(entries), renumbered.astype(np.int64)
+
+
+def _sample_array(
+    columns: Columns,
+    entry_column: np.ndarray[tuple[int], np.dtype[np.int64]],
+    shown: StructuredArray,
+) -> StructuredArray:
+    samples = np.zeros(len(columns), dtype=SAMPLE_DTYPE)
+    samples["offset"] = columns.offset
+    samples["size"] = columns.size
+    samples["dts"] = columns.dts
+    samples["pts"] = columns.dts + columns.composition
+    samples["duration"] = columns.duration
+    samples["kind"] = Kind.UNKNOWN
+    samples["entry"] = entry_column
+    # Where the file marks no random access point, only the first sample is sure to be one.
+    samples["irap"] = last_marked_row(columns.sync) if columns.sync.any() else -1
+    if not columns.sync.any():
+        samples["irap"][0] = 0
+    samples["display"] = display_column(shown["row"], len(columns))
+    return samples
+
+
+def _orientation(track_matrix: tuple[int, ...], movie_matrix: tuple[int, ...]) -> tuple[int, bool]:
+    """Rotation and mirroring as the `ffmpeg` command applies them (its autorotate), for quarter turns.
+
+    The matrices are rows of (a, b, u), (c, d, v), (x, y, w) in 16.16, 16.16 and 2.30 numbers: a point (p, q) of the picture goes to
+    (ap + cq, bp + dq), with q running downwards.
+    """
+    a, b, c, d = _product(track_matrix, movie_matrix)
+    across, down = math.hypot(a, c), math.hypot(b, d)
+    if across == 0 or down == 0:
+        return 0, False
+    angle = round(math.degrees(math.atan2(b / down, a / across))) % 360
+    if angle == 0:
+        return (180, True) if d < 0 else (0, False)
+    if angle == 90:
+        return (270, True) if c > 0 else (90, False)
+    if angle == 180:
+        return {(True, True): (180, False), (True, False): (0, True), (False, True): (180, True)}.get(
+            (a < 0, d < 0), (0, False)
+        )
+    if angle == 270:
+        return (90, True) if c < 0 else (270, False)
+    raise UnsupportedError(
+        f"the picture is turned by {angle} degrees; ffbind turns by quarters only, convert the video with ffmpeg first"
+    )
+
+
+def _product(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """The 2x2 part of the product of two matrices, each term cut to 32 bits like libavformat's sum."""
+
+    def term(row: int, column: int) -> int:
+        total = 0
+        for k, fraction in enumerate((16, 16, 30)):
+            total += (first[3 * row + k] * second[3 * k + column]) >> fraction
+        return (total + 2**31) % 2**32 - 2**31
+
+    return term(0, 0), term(0, 1), term(1, 0), term(1, 1)
