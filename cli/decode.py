@@ -188,7 +188,7 @@ def _encode(frame: Frame, kind: Format, quality: int, size: Size | None) -> byte
 
 
 def _number(frame: Frame) -> str:
-    return f"{frame.index:06d}" if frame.index is not None and frame.index >= 0 else f"at{frame.offset}"
+    return f"{frame.index:06d}" if frame.index >= 0 else f"at{frame.offset}"
 
 
 def _summary(written: list[Path]) -> None:

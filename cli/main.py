@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -13,9 +12,11 @@ import typer
 from ffbind.errors import ArgumentError, FFbindError
 from streamer.client import ClientError
 from streamer.config import ConfigError
+from streamer.server import StartError
 
 from . import bench, decode, index, serve
 from .console import Mistake, err, out
+from .versions import package_version
 
 __all__ = ["app", "main"]
 
@@ -26,14 +27,6 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-
-def package_version() -> str:
-    """Version of the installed distribution."""
-    try:
-        return version("bucket-streamer")
-    except PackageNotFoundError:  # a source tree that was never installed
-        return "unknown"
 
 
 def _print_version(wanted: bool) -> None:
@@ -107,6 +100,6 @@ def _explain(error: Exception) -> tuple[str, int]:
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]
         what = error.strerror if isinstance(error, FFbindError) else error.strerror.lower()
         return ": ".join([*names, what]), 1
-    if isinstance(error, (FFbindError, ClientError, OSError)):
+    if isinstance(error, (FFbindError, ClientError, StartError, OSError)):
         return str(error), 1
     return f"internal error, {type(error).__name__}: {error} (--debug shows where; please report it)", 1
