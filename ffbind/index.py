@@ -1,7 +1,7 @@
-"""`VideoIndex`: the sample table of one video track as a value; look-ups, saving and loading. No I/O on the video itself.
+"""`VideoIndex`: the sample table of one video track as a value, with look-ups, saving and loading.
 
-An index may come from elsewhere (a cache, a client). Loading one checks that it is well formed, never that it is true: offsets and
-kinds are hints, and whoever reads samples goes by the bytes read now.
+An index may come from elsewhere (a cache, a client). Loading one checks that it is well formed, never that it
+is true: offsets and kinds are hints, and whoever reads samples goes by the bytes read now.
 """
 
 from __future__ import annotations
@@ -43,15 +43,16 @@ SAMPLE_DTYPE = np.dtype(
 )
 """One row for each sample, in decode order.
 
-`offset`, `size`: bytes of the sample in the file; `dts`, `pts`, `duration`: decode time, composition time before edits and decode
-duration in the track's time base; `kind`: a `Kind` value, UNKNOWN (255) until bytes were read; `temporal_id`: true only where
-`kind` is known; `entry`: place in `VideoIndex.entries`; `irap`: row of the IRAP picture that the sample belongs to in decode order
-(provisional until bytes were read; -1: not known); `display`: 0-based place in presentation order after edits (the first one,
-where edits show it more than once), -1: decoded but not shown.
+`offset`, `size`: bytes of the sample in the file; `dts`, `pts`, `duration`: decode time, composition time
+before edits and decode duration in the track's time base; `kind`: a `Kind` value, UNKNOWN (255) until bytes
+were read; `temporal_id`: true only where `kind` is known; `entry`: place in `VideoIndex.entries`; `irap`: row
+of the IRAP picture that the sample belongs to in decode order (provisional until bytes were read; -1: not
+known); `display`: 0-based place in presentation order after edits (the first one, where edits show it more
+than once), -1: decoded but not shown.
 """
 
 PRESENTATION_DTYPE = np.dtype([("row", "<i4"), ("edit", "<u4"), ("start", "<i8")])
-"""One row for each frame shown, in presentation order: the sample's row, the edit that shows it, the start in the time base."""
+"""One row for each frame shown, in presentation order: its sample's row, its edit, its start."""
 
 _MAGIC = b"FFBINDEX\x01\x00\r\n"
 _JSON_VERSION = 1
@@ -66,8 +67,8 @@ _KINDS[[kind.value for kind in Kind]] = True
 class SampleEntry:
     """One visual sample entry of `stsd`: what a decoder needs before the first sample.
 
-    `parameter_sets` are the NAL units of hvcC in their order (VPS, SPS, PPS, SEI), without length prefix; empty where they are in
-    the samples only. `width` and `height` are those of the entry, before rotation.
+    `parameter_sets` are the NAL units of hvcC in their order (VPS, SPS, PPS, SEI), without length prefix;
+    empty where they are in the samples only. `width` and `height` are those of the entry, before rotation.
     """
 
     fourcc: str
@@ -85,13 +86,14 @@ class VideoIndex:
     """The sample table of one video track, immutable.
 
     - `samples`: array of SAMPLE_DTYPE, decode order
-    - `presentation`: array of PRESENTATION_DTYPE, presentation order: what the `ffmpeg` command shows after edit lists
+    - `presentation`: array of PRESENTATION_DTYPE, presentation order: what the `ffmpeg` command shows after
+      edit lists
     - `timescale`: ticks a second of all times
-    - `rotation`, `mirrored`: to show a picture upright, first mirror it left to right where `mirrored`, then turn it clockwise by
-      `rotation` degrees (0, 90, 180 or 270)
+    - `rotation`, `mirrored`: to show a picture upright, first mirror it left to right where `mirrored`, then
+      turn it clockwise by `rotation` degrees (0, 90, 180 or 270)
     - `size`, `identity`: of the bytes it was made from (see `Source`); `track_id`: of the track in the file
-    - `has_composition_times`: whether the file says when samples are composed. Where it does not, `pts` is `dts`, and the order is
-      that of decoding until `with_display_order` gives the true one.
+    - `has_composition_times`: whether the file says when samples are composed. Where it does not, `pts` is
+      `dts`, and the order is that of decoding until `with_display_order` gives the true one.
     """
 
     samples: StructuredArray
@@ -138,8 +140,8 @@ class VideoIndex:
 
     def __repr__(self) -> str:
         return (
-            f"VideoIndex({len(self.samples)} samples, {len(self.presentation)} frames shown, timescale {self.timescale}, "
-            f"rotation {self.rotation}, track {self.track_id} of {self.size} bytes)"
+            f"VideoIndex({len(self.samples)} samples, {len(self.presentation)} frames shown, "
+            f"timescale {self.timescale}, track {self.track_id} of {self.size} bytes)"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -195,7 +197,7 @@ class VideoIndex:
         return int(self._by_offset[place])
 
     def row_of_display(self, display: int) -> int:
-        """Row of a frame by its place in presentation order; negative counts from the end. FrameIndexError outside."""
+        """Row of a frame by its place in presentation order (negative: from the end), else FrameIndexError."""
         if not -len(self) <= display < len(self):
             raise FrameIndexError(
                 f"frame {display} of a video of {len(self)} frames: ask for one from 0 to {len(self) - 1}"
@@ -207,9 +209,9 @@ class VideoIndex:
     def display_at_time(self, seconds: float) -> int:
         """Place in presentation order of the frame that is on screen at this time after edits.
 
-        A frame is on screen from its start until the next one starts; the last for its own duration. A time within a millionth of
-        a tick of a frame's start counts as the start, so that times computed in floating point find their frame. FrameTimeError
-        where no frame is on screen.
+        A frame is on screen from its start until the next one starts; the last for its own duration. A time
+        within a millionth of a tick of a frame's start counts as the start, so that times computed in
+        floating point find their frame. FrameTimeError where no frame is on screen.
         """
         ticks = seconds * self.timescale
         if not math.isfinite(ticks):
@@ -223,8 +225,8 @@ class VideoIndex:
         first, end = int(self.starts[0]), int(self.ends[-1])
         if not first <= tick < end:
             raise FrameTimeError(
-                f"no frame is on screen at {seconds} s: this video shows frames from {first / self.timescale} s up to "
-                f"{end / self.timescale} s; ask for a time within"
+                f"no frame is on screen at {seconds} s: the video shows frames from {first / self.timescale} s "
+                f"up to {end / self.timescale} s; ask for a time within"
             )
         return int(np.searchsorted(self.starts, tick, side="right")) - 1
 
@@ -237,14 +239,16 @@ class VideoIndex:
         return int(self.samples["offset"][row]) + int(self.samples["size"][row]) <= self.size
 
     def check(self, source: Source) -> None:
-        """Raise IndexMismatchError unless this index was made from these bytes, by size and, where known, identity."""
+        """Raise IndexMismatchError where size or (if known) identity say that it was made from other bytes."""
         if self.size != source.size:
             raise IndexMismatchError(
-                f"this index belongs to a file of {self.size} bytes, the source has {source.size}: make the index again"
+                f"this index belongs to a file of {self.size} bytes, the source has {source.size}: "
+                "make the index again"
             )
         if self.identity and source.identity and self.identity != source.identity:
             raise IndexMismatchError(
-                f"this index belongs to version {self.identity} of the file, the source is {source.identity}: make the index again"
+                f"this index belongs to version {self.identity} of the file, the source is {source.identity}; "
+                "make the index again"
             )
 
     # New indexes from this one
@@ -252,7 +256,8 @@ class VideoIndex:
     def with_kinds(self, kinds: ArrayLike, temporal_ids: ArrayLike) -> VideoIndex:
         """Give the index that is known once NAL headers were read; arrays of one number for each row.
 
-        `irap` then goes by kinds; rows whose kind is still UNKNOWN keep counting as IRAP where the file marked them so.
+        `irap` then goes by kinds; rows whose kind is still UNKNOWN keep counting as IRAP where the file
+        marked them so.
         """
         kind = _column(kinds, len(self.samples), "kinds").astype(np.uint8)
         samples = self.samples.copy()
@@ -264,11 +269,12 @@ class VideoIndex:
         return replace(self, samples=samples)
 
     def with_display_order(self, rank: ArrayLike) -> VideoIndex:
-        """Give the index whose frames are shown by ascending rank (one integer for each row), at the times already there.
+        """Give the index whose frames are shown by ascending rank (an integer for each row), at the same times.
 
-        For files without composition times: the rank comes from the picture order counts of the stream. Which frames the edit
-        list hides stays as it is, and the n-th frame shown gets the n-th time. `has_composition_times` becomes true, and `pts` of
-        the rows becomes the n-th smallest for the row of n-th rank.
+        For files without composition times: the rank comes from the picture order counts of the stream. Which
+        frames the edit list hides stays as it is, and the n-th frame shown gets the n-th time.
+        `has_composition_times` becomes true, and `pts` of the rows becomes the n-th smallest for the row of
+        n-th rank.
         """
         ranks = _column(rank, len(self.samples), "rank")
         samples = self.samples.copy()
@@ -283,7 +289,7 @@ class VideoIndex:
     # Saving and loading
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the index to a file: a short header and the arrays as they are; replaced as a whole or not at all."""
+        """Write the index to a file: a short header, then the tables as they are. Replaced whole or not at all."""
         header = json.dumps(self._header()).encode()
         target = Path(path)
         part = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.part")
@@ -303,7 +309,7 @@ class VideoIndex:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> VideoIndex:
-        """Read what `save` wrote. CorruptError for anything else, SourceError where the file cannot be read."""
+        """Read what `save` wrote. CorruptError for anything else, SourceError where it cannot be read."""
         try:
             data = Path(path).read_bytes()
         except OSError as error:
@@ -329,7 +335,7 @@ class VideoIndex:
         return cls._from_header(header, samples, presentation)
 
     def to_json(self) -> str:
-        """Give the index as one JSON object; `samples` and `presentation` hold one array of numbers for each column."""
+        """Give the index as one JSON object; its tables hold one array of numbers for each column."""
         document = self._header()
         for name, array in (("samples", self.samples), ("presentation", self.presentation)):
             document[name] = {column: array[column].tolist() for column in array.dtype.names or ()}
@@ -428,9 +434,10 @@ def _malformed(why: str) -> CorruptError:
 
 
 def _validate(index: VideoIndex) -> None:
-    """Check every number that is later used to address memory or to compute: CorruptError for the first that is out of range.
+    """Check every number that is later used as an address or to compute: CorruptError where out of range.
 
-    A sample may reach beyond `size` (a file cut short keeps its table); the read of such a sample fails, not the index.
+    A sample may reach beyond `size` (a file cut short keeps its table); the read of such a sample fails, not
+    the index.
     """
     samples, presentation = index.samples, index.presentation
     for array, dtype, name in (

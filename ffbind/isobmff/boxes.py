@@ -1,4 +1,4 @@
-"""Boxes: walking them at the top level of a source and inside a buffer, and reading their fields bounds-checked.
+"""Boxes: walking them at the top level of a source and inside a buffer; reading their fields, bounds-checked.
 
 Source: ISO/IEC 14496-12, 4.2 (object structure).
 """
@@ -13,8 +13,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CorruptError, LimitError, NotVideoError
-from ..sources import Source, read_exactly
+from ffbind.errors import CorruptError, LimitError, NotVideoError
+from ffbind.sources import Source, read_exactly
 
 __all__ = ["Box", "Fields", "Limits", "TopLevel", "children", "corrupt", "find", "name_of", "walk_top_level"]
 
@@ -29,7 +29,7 @@ _MAX_CHILDREN = 65536
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a file may cost at most before it is refused with LimitError; all checked before memory is taken."""
+    """What a file may cost before it is refused with LimitError; checked before memory is taken."""
 
     header_bytes: int = 512 << 20
     """Bytes of moov, and of all moof boxes together."""
@@ -119,7 +119,7 @@ class Fields:
         return word >> 24, word & 0xFFFFFF
 
     def table(self, count: int, columns: int = 1, dtype: str = ">u4") -> NDArray[np.int64]:
-        """Read `count` rows of `columns` equal numbers as int64 (count, columns); checked before memory is taken."""
+        """Read rows of equal numbers as int64 (count, columns); checked before memory is taken."""
         size = np.dtype(dtype).itemsize * columns
         if count * size > self.left:
             raise corrupt(f"box {self._name} promises {count} entries and has room for {self.left // size}")
@@ -129,7 +129,8 @@ class Fields:
 def children(payload: memoryview, parent: str) -> Iterator[Box]:
     """Give the boxes inside a container box, in order. CorruptError for one that overruns its parent.
 
-    Fewer than 8 bytes at the end, or a type of zeros, end the list: QuickTime closes some lists with 4 zero bytes.
+    Fewer than 8 bytes at the end, or a type of zeros, end the list: QuickTime closes some lists with 4 zero
+    bytes.
     """
     position, end, count = 0, len(payload), 0
     while end - position >= 8:
@@ -162,14 +163,14 @@ def find(payload: memoryview, parent: str) -> Boxes:
 
 @dataclass(frozen=True, slots=True)
 class TopLevel:
-    """What stands at the top level: the moov box read whole, and the moof boxes with their place in the file."""
+    """What stands at the top level: payload of moov, payloads of all moof with their place in the file."""
 
     moov: memoryview
     moofs: list[tuple[int, memoryview]]
 
 
 class _Window:
-    """Reads small pieces of a source in ascending order through one buffer, so that few reads reach the source."""
+    """Reads pieces of a source in ascending order through one buffer, so that few reads reach the source."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -211,7 +212,9 @@ def walk_top_level(source: Source, limits: Limits) -> TopLevel:
         if length < header:
             if moov is not None:
                 break
-            raise corrupt(f"box {name_of(box_type)} at byte {position} says {length} bytes, less than its header")
+            raise corrupt(
+                f"box {name_of(box_type)} at byte {position} says {length} bytes, less than its header"
+            )
         count += 1
         limits.check(count, limits.boxes, "boxes at the top level")
         whole = length <= size - position
@@ -233,10 +236,13 @@ def walk_top_level(source: Source, limits: Limits) -> TopLevel:
         return TopLevel(moov, moofs)
     if count == 0:
         raise NotVideoError(
-            f"not an MP4 or MOV file: its {size} bytes do not start with a box of ISO/IEC 14496-12; give an MP4 or MOV file"
+            f"not an MP4 or MOV file: its {size} bytes do not start with a box of ISO/IEC 14496-12; "
+            "give an MP4 or MOV file"
         )
     if brand in _STILL_BRANDS:
         raise NotVideoError(f"a still image (brand {name_of(brand)}), not a video; give an MP4 or MOV file")
     if moofs:
-        raise corrupt("it has fragments (moof) but no moov box: put the initialization segment in front of them")
+        raise corrupt(
+            "it has fragments (moof) but no moov box: put the initialization segment in front of them"
+        )
     raise corrupt("it has no moov box, so its recording or copy was never finished")

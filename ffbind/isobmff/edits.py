@@ -1,7 +1,8 @@
 """Edit lists: which samples are shown, in which order and when, as the `ffmpeg` command (5.1) presents them.
 
-Source: ISO/IEC 14496-12 8.6.6 (elst). The standard leaves open what a player does with pictures that an edit cuts; the rules here
-were worked out from the behaviour of libavformat 59 and are held to it by tests against `ffprobe -show_frames`.
+Source: ISO/IEC 14496-12 8.6.6 (elst). The standard leaves open what a player does with pictures that an edit
+cuts; the rules here were worked out from the behaviour of libavformat 59 and are held to it by tests against
+`ffprobe -show_frames`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..index import PRESENTATION_DTYPE, StructuredArray
+from ffbind.index import PRESENTATION_DTYPE, StructuredArray
+
 from .boxes import Box, Limits
 from .table import Columns
 
@@ -20,7 +22,7 @@ __all__ = ["Edit", "present", "present_shifted", "read_elst"]
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One entry of elst: `duration` in the movie's time base, `media_time` in the track's, -1 for an empty edit."""
+    """One entry of elst: `duration` in the movie's time base, `media_time` in the track's (-1: empty)."""
 
     duration: int
     media_time: int
@@ -42,11 +44,14 @@ def read_elst(elst: Box) -> list[Edit]:
     return [Edit(*pair) for pair in zip(rows["duration"].tolist(), rows["media_time"].tolist(), strict=True)]
 
 
-def present_shifted(columns: Columns, edits: list[Edit], movie_timescale: int, timescale: int) -> StructuredArray:
+def present_shifted(
+    columns: Columns, edits: list[Edit], movie_timescale: int, timescale: int
+) -> StructuredArray:
     """Show every sample; the edit list only moves the start, as libavformat does for fragmented files.
 
-    An empty edit in front delays the start, the media time of the edit after it takes that much away. Negative composition
-    offsets in fragments shift all samples later, so that none is shown before it is decoded.
+    An empty edit in front delays the start, the media time of the edit after it takes that much away.
+    Negative composition offsets in fragments shift all samples later, so that none is shown before it is
+    decoded.
     """
     delay = start = 0
     for number, edit in enumerate(edits):
@@ -73,10 +78,11 @@ def present(
         decoded     |<----- from here ------->|          hidden: decoded, because shown ones need it
         shown               |<---------->|
 
-    Decoding starts at the last key frame composed no later than the edit begins. The samples visited end with the first
-    key frame that lasts beyond the edit, or with the second where composition times may reorder pictures around it. The
-    first one shown, in decode order, gets the time at which the edit begins in the movie, the others keep their distance
-    to it. In the end all move left so far that the earliest frame starts at the end of the empty edits in front.
+    Decoding starts at the last key frame composed no later than the edit begins. The samples visited end with
+    the first key frame that lasts beyond the edit, or with the second where composition times may reorder
+    pictures around it. The first one shown, in decode order, gets the time at which the edit begins in the
+    movie, the others keep their distance to it. In the end all move left so far that the earliest frame
+    starts at the end of the empty edits in front.
     """
     pts = columns.dts + columns.composition
     key_rows = np.flatnonzero(columns.key)
@@ -126,7 +132,7 @@ def _first_needed(
     key_dts: NDArray[np.int64],
     key_pts: NDArray[np.int64],
 ) -> int:
-    """Row where decoding for an edit starts: a key frame decoded and composed no later, else where one can."""
+    """Row where decoding for an edit starts: a key frame decoded and composed no later, if there is one."""
     keys = int(np.searchsorted(key_dts, media_time, side="right"))
     if columns.has_composition:
         good = np.flatnonzero(key_pts[:keys] <= media_time)

@@ -6,9 +6,10 @@ Dolby Vision Streams Within the ISO Base Media File Format 3.1 (dvcC, dvvC).
 
 from __future__ import annotations
 
-from ..color import Color
-from ..errors import EncryptedError, UnsupportedError
-from ..index import SampleEntry
+from ffbind.color import Color
+from ffbind.errors import EncryptedError, UnsupportedError
+from ffbind.index import SampleEntry
+
 from .boxes import Box, Fields, children, corrupt, find, name_of
 
 __all__ = ["DescribedEntry", "read_stsd"]
@@ -43,17 +44,20 @@ _CODECS = {
     b"ap4h": "ProRes",
     b"ap4x": "ProRes",
 }
-# Bytes of VisualSampleEntry before its child boxes: 8 of SampleEntry, 70 of its own (ISO/IEC 14496-12 12.1.3).
+# Bytes of VisualSampleEntry before its child boxes: 8 of SampleEntry, 70 of its own (ISO/IEC 14496-12
+# 12.1.3).
 _VISUAL_ENTRY = 78
 _MAX_PARAMETER_SETS = 1024
 
 
 class DescribedEntry:
-    """A sample entry, or the reason why samples that use it cannot be shown; `data_reference` counts from 1."""
+    """A sample entry, or why samples that use it cannot be shown; `data_reference` counts from 1."""
 
     __slots__ = ("data_reference", "entry", "error")
 
-    def __init__(self, data_reference: int, entry: SampleEntry | None, error: UnsupportedError | None) -> None:
+    def __init__(
+        self, data_reference: int, entry: SampleEntry | None, error: UnsupportedError | None
+    ) -> None:
         self.data_reference = data_reference
         self.entry = entry
         self.error = error
@@ -86,13 +90,16 @@ def _describe(box: Box) -> DescribedEntry:
             data_reference,
             None,
             EncryptedError(
-                f"the video track is encrypted ({box.name}, {original} inside); decrypt it first, ffbind has no keys"
+                f"the video track is encrypted ({box.name}, {original} inside); decrypt it first, "
+                "ffbind has no keys"
             ),
         )
     codec = _CODECS.get(box.type)
     named = f"{codec} ({box.name})" if codec else f"in the format {box.name}"
     return DescribedEntry(
-        data_reference, None, UnsupportedError(f"the video is {named}; ffbind shows HEVC (H.265) only, convert it first")
+        data_reference,
+        None,
+        UnsupportedError(f"the video is {named}; ffbind shows HEVC (H.265) only, convert it first"),
     )
 
 

@@ -1,7 +1,7 @@
 """Movie fragments: the runs of moof/traf/trun expanded to one row for each sample, in numpy.
 
-Source: ISO/IEC 14496-12 8.8 (movie fragments). Boxes are visited one after the other; what depends on the samples is
-computed for all fragments at once.
+Source: ISO/IEC 14496-12 8.8 (movie fragments). Boxes are visited one after the other; what depends on the
+samples is computed for all fragments at once.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One trun: `table` holds `count` rows of the fields that `flags` names; `start` is the tfdt time, None: goes on."""
+    """One trun: `table` holds `count` rows of the fields that `flags` names; `start` is the time of tfdt.
+
+    `groups` and `traf_count` (samples) stand at the first run of a track fragment that assigns sample groups.
+    """
 
     count: int
     flags: int
@@ -73,7 +76,7 @@ def read_trex(mvex: memoryview) -> dict[int, Defaults]:
 def read_fragments(
     moofs: list[tuple[int, memoryview]], trex: dict[int, Defaults], limits: Limits
 ) -> dict[int, list[Run]]:
-    """Collect the runs of all tracks by track id, in file order. A moof is given with its place in the file."""
+    """Collect the runs of all tracks by track id, in file order; a moof comes with its place in the file."""
     runs: dict[int, list[Run]] = {}
     counts: dict[int, int] = {}
     for position, payload in moofs:
@@ -158,7 +161,7 @@ def _read_tfdt(boxes: list[Box]) -> int | None:
 
 
 def expand_runs(runs: list[Run], first_dts: int, descriptions: list[Box]) -> Columns:
-    """Expand the runs of one track; without tfdt the first starts at `first_dts`, where the samples of moov end."""
+    """Expand the runs of one track; without tfdt they start at `first_dts`, where the samples of moov end."""
     if not runs:
         return Columns.empty()
     counts = np.array([run.count for run in runs], dtype=np.int64)
@@ -185,7 +188,8 @@ def expand_runs(runs: list[Run], first_dts: int, descriptions: list[Box]) -> Col
         if not present:
             continue
         joined = b"".join([run.table for run in runs if run.flags & sum(_PER_SAMPLE) == layout])
-        # Composition offsets of version 0 should be unsigned; like libavformat, read as signed in both versions.
+        # Composition offsets of version 0 should be unsigned; like libavformat, read as signed in both
+        # versions.
         table = np.frombuffer(joined, ">u4").reshape(-1, len(present))
         rows = layout_of_row == layout
         for place, flag in enumerate(present):
@@ -202,7 +206,8 @@ def expand_runs(runs: list[Run], first_dts: int, descriptions: list[Box]) -> Col
     if int(entry.min()) == 0:
         raise corrupt("a fragment names sample entry 0; they count from 1")
 
-    # Samples that begin no later than the last one of the run before: libavformat plays the earlier run and hides them.
+    # Samples that begin no later than the last one of the run before: libavformat plays the earlier run and
+    # hides them.
     previous = np.full(len(runs), np.iinfo(np.int64).min, dtype=np.int64)
     previous[1:] = dts[ends[:-1] - 1]
     overlap = dts <= np.repeat(previous, counts)

@@ -10,10 +10,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import NotVideoError, UnsupportedError
-from ..hevc import Kind
-from ..index import SAMPLE_DTYPE, SampleEntry, StructuredArray, VideoIndex, display_column, last_marked_row
-from ..sources import Source
+from ffbind.errors import NotVideoError, UnsupportedError
+from ffbind.hevc import Kind
+from ffbind.index import (
+    SAMPLE_DTYPE,
+    SampleEntry,
+    StructuredArray,
+    VideoIndex,
+    display_column,
+    last_marked_row,
+)
+from ffbind.sources import Source
+
 from .boxes import Box, Boxes, Fields, Limits, children, corrupt, find, walk_top_level
 from .edits import Edit, present, present_shifted, read_elst
 from .entries import DescribedEntry, read_stsd
@@ -43,18 +51,21 @@ class _Track:
 def read_index(source: Source, track: int | None = None, *, limits: Limits | None = None) -> VideoIndex:
     """Read the sample table of a video track of an MP4 or MOV file, plain or fragmented.
 
-    Reads the box headers of the top level, moov and every moof; no sample. `track` is a track id; without it the video track with
-    most samples is taken, HEVC before other codecs, enabled before disabled, the first of equals.
+    Reads the box headers of the top level, moov and every moof; no sample. `track` is a track id; without it
+    the video track with most samples is taken, HEVC before other codecs, enabled before disabled, the first
+    of equals.
 
-    Raises NotVideoError where the bytes are no such file or hold no (such) video track, UnsupportedError for another codec or
-    something that cannot be shown exactly, EncryptedError, LimitError, and CorruptError for damaged tables. Samples that
-    reach beyond the end of the file keep their row: only their frames are lost.
+    Raises NotVideoError where the bytes are no such file or hold no (such) video track, UnsupportedError for
+    another codec or something that cannot be shown exactly, EncryptedError, LimitError, and CorruptError for
+    damaged tables. Samples that reach beyond the end of the file keep their row: only their frames are lost.
     """
     limits = limits or Limits()
     top = walk_top_level(source, limits)
     moov = find(top.moov, "moov")
     if b"cmov" in moov:
-        raise UnsupportedError("the moov box is compressed (cmov); convert the file with `ffmpeg -c copy` first")
+        raise UnsupportedError(
+            "the moov box is compressed (cmov); convert the file with `ffmpeg -c copy` first"
+        )
     movie_timescale, movie_matrix = _read_mvhd(moov)
     tracks = _read_tracks(top.moov)
     mvex = moov.get(b"mvex")
@@ -83,7 +94,8 @@ def _read_matrix(fields: Fields) -> tuple[int, ...]:
 def _read_tracks(moov: memoryview) -> list[_Track]:
     """Read the video tracks; what is wrong with other tracks does not matter."""
     tracks: list[_Track] = []
-    # libavformat stops applying edit lists sample by sample for this and all later tracks once one has no stts entry.
+    # libavformat stops applying edit lists sample by sample for this and all later tracks once one has no
+    # stts entry.
     edits_apply = True
     video_seen = False
     for box in children(moov, "moov"):
@@ -181,7 +193,9 @@ def _build(
         # Nothing can be shown; say first that the codec would be wrong anyway.
         if described and described[0].error is not None:
             raise described[0].error
-        raise corrupt("its video track has no samples; give the whole file, not only its initialization segment")
+        raise corrupt(
+            "its video track has no samples; give the whole file, not only its initialization segment"
+        )
     limits.check(len(columns), limits.samples, "samples")
     entries, entry_column = _use_entries(described, columns, _external_references(track.minf))
     edits = _read_edits(track.edts)
@@ -223,7 +237,7 @@ def _read_edits(edts: Box | None) -> list[Edit]:
 
 
 def _external_references(minf: Boxes) -> set[int]:
-    """Numbers (from 1) of the data references that point to another file (8.7.2); those are never followed."""
+    """Numbers (from 1) of the data references to other files (8.7.2), which are never followed."""
     dinf = minf.get(b"dinf")
     dref = None if dinf is None else find(dinf.payload, "dinf").get(b"dref")
     if dref is None:
@@ -255,7 +269,7 @@ def _use_entries(
             raise candidate.error
         if candidate.data_reference in external:
             raise UnsupportedError(
-                "the samples are in another file that this one names (dref); join them with `ffmpeg -c copy` first"
+                "the samples are in another file that this one names (dref); join them with ffmpeg -c copy"
             )
         assert candidate.entry is not None
         entries.append(candidate.entry)
@@ -286,8 +300,8 @@ def _sample_array(
 def _orientation(track_matrix: tuple[int, ...], movie_matrix: tuple[int, ...]) -> tuple[int, bool]:
     """Rotation and mirroring as the `ffmpeg` command applies them (its autorotate), for quarter turns.
 
-    The matrices are rows of (a, b, u), (c, d, v), (x, y, w) in 16.16, 16.16 and 2.30 numbers: a point (p, q) of the picture goes to
-    (ap + cq, bp + dq), with q running downwards.
+    The matrices are rows of (a, b, u), (c, d, v), (x, y, w) in 16.16, 16.16 and 2.30 numbers: a point (p, q)
+    of the picture goes to (ap + cq, bp + dq), with q running downwards.
     """
     a, b, c, d = _product(track_matrix, movie_matrix)
     across, down = math.hypot(a, c), math.hypot(b, d)
@@ -305,7 +319,7 @@ def _orientation(track_matrix: tuple[int, ...], movie_matrix: tuple[int, ...]) -
     if angle == 270:
         return (90, True) if c < 0 else (270, False)
     raise UnsupportedError(
-        f"the picture is turned by {angle} degrees; ffbind turns by quarters only, convert the video with ffmpeg first"
+        f"the picture is turned by {angle} degrees; ffbind turns by quarters only, convert the video first"
     )
 
 

@@ -1,6 +1,7 @@
 """Sample tables: the run-length coded boxes of `stbl` expanded to one row for each sample, in numpy.
 
-Source: ISO/IEC 14496-12 8.6 (times), 8.7 (sizes and places), 8.9 (sample groups); QuickTime File Format (signed ctts, stps).
+Source: ISO/IEC 14496-12 8.6 (times), 8.7 (sizes and places), 8.9 (sample groups); QuickTime File Format
+(signed ctts, stps).
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ _MAX_DELTA = 2**32 - 1 - 48000 * 10
 class Columns:
     """Columns of samples in decode order, all int64 or bool (samples,).
 
-    `key`: what libavformat takes for a key frame when it applies edit lists (a missing stss means all); `sync`: samples that the
-    file marks as random access points, for what that is worth; `overlap`: samples of a fragment that begin no later than
-    the one before it ended, which libavformat hides. `composition_shift`: how far the most negative composition offset goes.
+    `key`: what libavformat takes for a key frame when it applies edit lists (a missing stss means all);
+    `sync`: samples that the file marks as random access points, for what that is worth; `overlap`: samples of
+    a fragment that begin no later than the one before it ended, which libavformat hides. `composition_shift`:
+    how far the most negative composition offset goes.
     """
 
     offset: NDArray[np.int64]
@@ -127,7 +129,9 @@ def _read_places(stbl: Boxes, size: NDArray[np.int64]) -> tuple[NDArray[np.int64
     fields.version_and_flags()
     first, per_chunk, description = fields.table(fields.unsigned(4), 3).T
     if len(first) == 0 or first[0] != 1 or bool((np.diff(first) <= 0).any()) or first[-1] > len(chunks):
-        raise corrupt(f"stsc does not fit the {len(chunks)} chunks of stco: its first chunks must rise from 1")
+        raise corrupt(
+            f"stsc does not fit the {len(chunks)} chunks of stco: its first chunks must rise from 1"
+        )
     if bool((per_chunk == 0).any()):
         raise corrupt("stsc has a chunk of no samples")
     runs = np.diff(first, append=len(chunks) + 1)
@@ -161,7 +165,7 @@ def _read_chunk_offsets(stbl: Boxes) -> NDArray[np.int64]:
     fields = stbl[b"co64"].fields()
     fields.version_and_flags()
     offsets = fields.table(fields.unsigned(4), dtype=">i8")[:, 0]
-    if len(offsets) and not (0 <= int(offsets.min()) and int(offsets.max()) < _OFFSET_LIMIT):
+    if len(offsets) and (int(offsets.min()) < 0 or int(offsets.max()) >= _OFFSET_LIMIT):
         raise corrupt("co64 has an offset beyond the end of any file")
     return offsets
 
@@ -173,7 +177,7 @@ def _required(stbl: Boxes, box_type: bytes) -> Fields:
 
 
 def _expand(values: NDArray[np.int64], counts: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Repeat each value `counts` times, cut to `count` in all; may give fewer. Nothing larger is ever allocated."""
+    """Repeat each value `counts` times, cut to `count` in all; may give fewer. Allocates nothing larger."""
     # A single run is never longer than what is wanted, so the running sum cannot overflow before it is cut.
     counts = np.minimum(counts, count)
     ends = np.cumsum(counts)
@@ -185,7 +189,7 @@ def _expand(values: NDArray[np.int64], counts: NDArray[np.int64], count: int) ->
 
 
 def _read_durations(stbl: Boxes, count: int) -> NDArray[np.int64]:
-    """Decode durations: stts (8.6.1.2). A table that ends early lasts on with its last delta, as in libavformat."""
+    """Decode durations: stts (8.6.1.2). Its last delta lasts on where it ends early, as in libavformat."""
     fields = _required(stbl, b"stts")
     fields.version_and_flags()
     table = fields.table(fields.unsigned(4), 2)
@@ -202,10 +206,10 @@ def _read_durations(stbl: Boxes, count: int) -> NDArray[np.int64]:
 
 
 def _corrected_deltas(counts: NDArray[np.int64], deltas: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Do to huge deltas what libavformat does: play them as 1 tick, and make later samples shorter to catch up.
+    """Do to huge deltas what libavformat does: play them as 1 tick, then shorten samples to catch up.
 
-    Some writers put negative numbers there to take back a delay. Each run depends on the one before it, hence the loop; such
-    tables are short.
+    Some writers put negative numbers there to take back a delay. Each run depends on the one before it, hence
+    the loop; such tables are short.
     """
     if len(deltas) > 100_000:
         raise corrupt("stts has times that go back, in more runs than any known writer makes")
@@ -231,8 +235,9 @@ def _corrected_deltas(counts: NDArray[np.int64], deltas: NDArray[np.int64]) -> N
 def _read_composition(stbl: Boxes, count: int) -> tuple[NDArray[np.int64], bool, int]:
     """Composition offsets: ctts (8.6.1.3), whether there are any, and how far the most negative one goes.
 
-    Version 0 should be unsigned; QuickTime writes negative numbers there. Like libavformat, all are read as signed; the last two
-    runs do not count for the shift (writers put sentinels there), and a table of absurd offsets counts as none.
+    Version 0 should be unsigned; QuickTime writes negative numbers there. Like libavformat, all are read as
+    signed; the last two runs do not count for the shift (writers put sentinels there), and a table of absurd
+    offsets counts as none.
     """
     none = np.zeros(count, dtype=np.int64)
     if b"ctts" not in stbl:
@@ -251,10 +256,8 @@ def _read_composition(stbl: Boxes, count: int) -> tuple[NDArray[np.int64], bool,
     return np.concatenate([composition, none[len(composition) :]]), True, shift
 
 
-def _read_sync(
-    stbl: Boxes, groups: list[Box], count: int
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Key frames for edit lists, and marked random access points: stss (8.6.2), stps, groups 'rap ' and 'sync'."""
+def _read_sync(stbl: Boxes, groups: list[Box], count: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Key frames for edit lists, and marked random access points: stss (8.6.2), stps, sample groups."""
     marked = np.zeros(count, dtype=bool)
     for box_type in (b"stss", b"stps"):
         if box_type in stbl:
@@ -263,7 +266,8 @@ def _read_sync(
             numbers = fields.table(fields.unsigned(4))[:, 0] - 1
             marked[numbers[(numbers >= 0) & (numbers < count)]] = True
     rap, sync = expand_groups(groups, groups, count)
-    # Without stss every sample is formally a sync sample (8.6.2.1). Edit lists go by that; as a mark it says nothing.
+    # Without stss every sample is formally a sync sample (8.6.2.1). Edit lists go by that; as a mark it says
+    # nothing.
     if b"stss" not in stbl:
         return np.ones(count, dtype=bool), rap | sync
     key = marked | rap
@@ -277,7 +281,8 @@ def expand_groups(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Samples in a group 'rap ' and samples in a 'sync' group of IRAP pictures, from sbgp and sgpd boxes.
 
-    Groups that a fragment describes itself count from 0x10001 (8.9.4); the low half is the place in its own sgpd.
+    Groups that a fragment describes itself count from 0x10001 (8.9.4); the low half is the place in its own
+    sgpd.
     """
     rap = np.zeros(count, dtype=bool)
     sync = np.zeros(count, dtype=bool)
@@ -308,7 +313,7 @@ def _expand_flags(flags: NDArray[np.bool_], counts: NDArray[np.int64], count: in
 
 
 def _irap_group_numbers(descriptions: list[Box]) -> list[int]:
-    """Numbers of the 'sync' groups whose NAL unit type is an IRAP (ISO/IEC 14496-15 8.4.4: SyncSampleEntry)."""
+    """Numbers of the 'sync' groups of IRAP pictures (SyncSampleEntry, ISO/IEC 14496-15 8.4.4)."""
     numbers: list[int] = []
     for box in descriptions:
         if box.type != b"sgpd":
