@@ -1,7 +1,7 @@
 """What the numbers of a picture mean: colour as H.273 code points, and the matrices that follow from them.
 
-Source: ITU-T H.273 (colour primaries table 2, transfer characteristics table 3, matrix coefficients table 4, range
-equations 20 to 37), ITU-T T.871 (JFIF: what the numbers in a JPEG file mean).
+Source: ITU-T H.273 (colour primaries table 2, transfer characteristics table 3, matrix coefficients table 4,
+range equations 20 to 37), ITU-T T.871 (JFIF: what the numbers in a JPEG file mean).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Matrix(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Affine:
-    """`factor @ codes + offset`: what to do with the three sample values of one pixel, in the order of the planes.
+    """`factor @ codes + offset`: what to do with the sample values of one pixel, in the order of the planes.
 
     `factor` is (3, 3) and `offset` (3,), both read-only float64.
     """
@@ -68,7 +68,8 @@ class Affine:
         self.offset.setflags(write=False)
 
 
-# K_R and K_B of H.273 table 4. Unspecified is read as BT.601, as the ffmpeg command does at every picture size.
+# K_R and K_B of H.273 table 4. Unspecified is read as BT.601, as the ffmpeg command does at every picture
+# size.
 _LUMA_WEIGHTS: dict[int, tuple[float, float]] = {
     Matrix.BT709: (0.2126, 0.0722),
     Matrix.UNSPECIFIED: (0.299, 0.114),
@@ -94,8 +95,8 @@ def _ycc_of_rgb(matrix: int) -> NDArray[np.float64]:
     if weights is None:
         name = next((known.name for known in Matrix if known == matrix), "reserved")
         raise UnsupportedError(
-            f"Matrix coefficients {matrix} ({name}) of H.273 cannot be turned into RGB or JPEG by a 3x3 matrix here; "
-            "use the planes as decoded and convert them with a tool that knows this colour space."
+            f"Matrix coefficients {matrix} ({name}) of H.273 are not a constant 3x3 matrix, so there is no RGB "
+            "or JPEG of this picture; use the planes as decoded with a tool that knows this colour space."
         )
     red, blue = weights
     luma = np.array([red, 1 - red - blue, blue])
@@ -105,7 +106,7 @@ def _ycc_of_rgb(matrix: int) -> NDArray[np.float64]:
 
 
 def _normalized(color: Color, bit_depth: int, *, rgb: bool) -> Affine:
-    """From code values to 0..1 (Y', R', G', B') and -0.5..0.5 (Cb, Cr): H.273 equations 20 to 37 the other way round."""
+    """From codes to 0..1 (Y', R', G', B') and -0.5..0.5 (Cb, Cr): H.273 equations 20 to 37, inverted."""
     top = float((1 << bit_depth) - 1)
     unit = float(1 << (bit_depth - 8))
     if color.full_range:
@@ -121,8 +122,8 @@ def _normalized(color: Color, bit_depth: int, *, rgb: bool) -> Affine:
 def codes_to_rgb(color: Color, bit_depth: int, *, rgb: bool = False) -> Affine:
     """From samples of `bit_depth` bits to R', G', B' in 0..1, not clipped.
 
-    `rgb` says that the planes hold G, B, R instead of Y', Cb, Cr; the matrix of `color` is then not looked at.
-    UnsupportedError names a matrix that is not a constant 3x3 (constant luminance, ICtCp, ...).
+    `rgb` says that the planes hold G, B, R instead of Y', Cb, Cr; the matrix of `color` is then not looked
+    at. UnsupportedError names a matrix that is not a constant 3x3 (constant luminance, ICtCp, ...).
     """
     normal = _normalized(color, bit_depth, rgb=rgb)
     matrix = _RGB_OF_GBR if rgb else np.linalg.inv(_ycc_of_rgb(color.matrix))
@@ -131,9 +132,11 @@ def codes_to_rgb(color: Color, bit_depth: int, *, rgb: bool = False) -> Affine:
 
 @lru_cache(maxsize=64)
 def codes_to_jfif(color: Color, bit_depth: int, *, rgb: bool = False) -> Affine:
-    """From samples of `bit_depth` bits to those of a JPEG file: full-range BT.601 at 8 bits (T.871 clause 7), not clipped.
+    """From samples of `bit_depth` bits to those of a JPEG file: full-range BT.601 at 8 bits (T.871 clause 7),
+    not clipped.
 
-    Y'CbCr keeps its structure: Cb and Cr of the result depend on Cb and Cr alone. `rgb` and errors as in `codes_to_rgb`.
+    Y'CbCr keeps its structure: Cb and Cr of the result depend on Cb and Cr alone. `rgb` and errors as in
+    `codes_to_rgb`.
     """
     display = codes_to_rgb(color, bit_depth, rgb=rgb)
     matrix = 255 * _ycc_of_rgb(Matrix.SMPTE170M)

@@ -1,6 +1,5 @@
 #include "convert.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +10,6 @@
  *
  * What planes 1 and 2 contribute to an output is computed once per chroma row ("mix", at chroma width), widened to luma
  * width by replication, and added to what plane 0 contributes ("finish"). */
-
-#define CENTRE 4096 /* half of 13 bits */
 
 enum { MAX_SIDE = 65536 };
 
@@ -29,7 +26,7 @@ static int fits(int64_t row_bytes, int64_t rows, int64_t stride, int64_t size)
     return stride >= row_bytes && stride <= INT64_MAX / MAX_SIDE && (rows - 1) * stride + row_bytes <= size;
 }
 
-static int check_planes(const ffbind_planes *p)
+static int check_planes(const ffb_planes *p)
 {
     if ((p->count != 1 && p->count != 3) || p->depth < 8 || p->depth > 16 || p->width < 1 || p->height < 1 ||
         p->width > MAX_SIDE || p->height > MAX_SIDE || p->log2_x < 0 || p->log2_x > 1 || p->log2_y < 0 || p->log2_y > 1)
@@ -44,64 +41,79 @@ static int check_planes(const ffbind_planes *p)
     return 0;
 }
 
-static const void *row_of(const ffbind_planes *p, int plane, int32_t y)
+static const void *row_of(const ffb_planes *p, int plane, int32_t y)
 {
     return (const uint8_t *)p->data[plane] + y * p->stride[plane];
 }
 
-static uint8_t *row_to(const ffbind_planes *p, int plane, int32_t y)
+static uint8_t *row_to(const ffb_planes *p, int plane, int32_t y)
 {
     return (uint8_t *)p->data[plane] + y * p->stride[plane];
 }
 
 /* ---- 8-bit results: fixed point -------------------------------------------------------------------------------- */
 
-/* value * (whole + fraction / 65536); the high half of a 16x16-bit product is one instruction. */
-static inline int16_t scaled(int16_t value, int16_t whole, int16_t fraction)
+/* The types say what the compiler needs to see: unsigned 16-bit products whose high half is wanted are one instruction, and
+ * so are a shift by a constant, a minimum and a maximum of signed 16-bit values. */
+
+/* value * (whole + fraction / 65536), modulo 65536. */
+static inline uint16_t scaled(uint16_t value, uint16_t whole, uint16_t fraction)
 {
-    return (int16_t)(value * whole + ((value * fraction) >> 16));
+    const uint16_t high = (uint16_t)(((uint32_t)value * fraction) >> 16);
+    return (uint16_t)((uint16_t)((uint32_t)value * whole) + high);
 }
 
-static inline uint8_t clip8(int16_t value)
+static inline uint8_t clip8(uint16_t value)
 {
-    const int16_t whole = (int16_t)(value >> 5);
-    return (uint8_t)(whole < 0 ? 0 : whole > 255 ? 255 : whole);
+    int16_t whole = (int16_t)value;
+    whole = (int16_t)(whole >> 5);
+    whole = whole < 0 ? 0 : whole;
+    whole = whole > 255 ? 255 : whole;
+    return (uint8_t)whole;
 }
 
-/* To 13 bits. `up` and `down` are constant over a picture and never both above 0. */
-static inline int16_t lift(uint16_t value, int up, int down)
+/* To 13 bits; `up` is 1 << (16 - depth). */
+static inline uint16_t lift_u8(uint8_t value, uint16_t up)
 {
-    return (int16_t)(uint16_t)((value >> down) << up);
+    (void)up;
+    return (uint16_t)(value << 5);
+}
+
+static inline uint16_t lift_u16(uint16_t value, uint16_t up)
+{
+    const uint16_t high = (uint16_t)((uint32_t)value * up);
+    return (uint16_t)(high >> 3);
 }
 
 #define DEFINE_ROWS(TYPE, NAME)                                                                                        \
-    static void mix_##NAME(const TYPE *restrict p1, const TYPE *restrict p2, int32_t width, int up, int down,          \
-                           const int16_t *whole, const int16_t *fraction, int16_t offset, int16_t *restrict out)       \
+    static void mix_##NAME(const TYPE *restrict p1, const TYPE *restrict p2, int32_t width, uint16_t up,               \
+                           const uint16_t *whole, const uint16_t *fraction, uint16_t offset, uint16_t *restrict out)   \
     {                                                                                                                  \
-        const int16_t w1 = whole[1], w2 = whole[2], f1 = fraction[1], f2 = fraction[2];                                \
+        const uint16_t w1 = whole[1], w2 = whole[2], f1 = fraction[1], f2 = fraction[2];                               \
         for (int32_t x = 0; x < width; x++) {                                                                          \
-            const int16_t a = (int16_t)(lift(p1[x], up, down) - CENTRE);                                               \
-            const int16_t b = (int16_t)(lift(p2[x], up, down) - CENTRE);                                               \
-            out[x] = (int16_t)(scaled(a, w1, f1) + scaled(b, w2, f2) + offset);                                        \
+            const uint16_t a = scaled(lift_##NAME(p1[x], up), w1, f1), b = scaled(lift_##NAME(p2[x], up), w2, f2);     \
+            out[x] = (uint16_t)(a + b + offset);                                                                       \
         }                                                                                                              \
     }                                                                                                                  \
-    static void finish_##NAME(const TYPE *restrict p0, const int16_t *restrict mixed, int32_t width, int up, int down, \
-                              int16_t whole, int16_t fraction, uint8_t *restrict out)                                  \
+    static void finish_##NAME(const TYPE *restrict p0, const uint16_t *restrict mixed, int32_t width, uint16_t up,     \
+                              uint16_t whole, uint16_t fraction, uint8_t *restrict out)                                \
     {                                                                                                                  \
-        for (int32_t x = 0; x < width; x++)                                                                            \
-            out[x] = clip8((int16_t)(scaled(lift(p0[x], up, down), whole, fraction) + mixed[x]));                      \
+        for (int32_t x = 0; x < width; x++) {                                                                          \
+            const uint16_t a = scaled(lift_##NAME(p0[x], up), whole, fraction);                                        \
+            out[x] = clip8((uint16_t)(a + mixed[x]));                                                                  \
+        }                                                                                                              \
     }
 
 DEFINE_ROWS(uint8_t, u8)
 DEFINE_ROWS(uint16_t, u16)
 
-static void clip_row(const int16_t *restrict mixed, int32_t width, uint8_t *restrict out)
+static void clip_row(const uint16_t *restrict mixed, int32_t width, uint8_t *restrict out)
 {
     for (int32_t x = 0; x < width; x++)
         out[x] = clip8(mixed[x]);
 }
 
-static void widen16(const int16_t *restrict in, int32_t width, int16_t *restrict out)
+static void widen16(const uint16_t *restrict in, int32_t width, uint16_t *restrict out)
 {
     const int32_t pairs = width >> 1;
     for (int32_t x = 0; x < pairs; x++) {
@@ -114,24 +126,23 @@ static void widen16(const int16_t *restrict in, int32_t width, int16_t *restrict
 
 /* What a conversion holds while it runs: a view of the input and row buffers that the caller owns. */
 typedef struct fixed_rows {
-    const ffbind_planes *in;
-    const ffbind_fixed_matrix *matrix;
-    int up, down;
+    const ffb_planes *in;
+    const ffb_fixed_matrix *matrix;
+    uint16_t up;
     int32_t chroma_width;
-    int16_t *narrow;  /* chroma_width values */
-    int16_t *wide[3]; /* width values each, per output */
+    uint16_t *narrow;  /* chroma_width values */
+    uint16_t *wide[3]; /* width values each, per output */
 } fixed_rows;
 
 /* Gives one block with all row buffers; the caller frees it. NULL: no memory. */
-static void *start_fixed(fixed_rows *r, const ffbind_planes *in, const ffbind_fixed_matrix *matrix)
+static void *start_fixed(fixed_rows *r, const ffb_planes *in, const ffb_fixed_matrix *matrix)
 {
     r->in = in;
     r->matrix = matrix;
-    r->up = in->depth < 13 ? 13 - in->depth : 0;
-    r->down = in->depth > 13 ? in->depth - 13 : 0;
+    r->up = (uint16_t)(1u << (16 - in->depth));
     r->chroma_width = chroma_size(in->width, in->log2_x);
     const size_t length = ((size_t)in->width + 63) & ~(size_t)63;
-    int16_t *block = malloc(4 * length * sizeof(*block));
+    uint16_t *block = malloc(4 * length * sizeof(*block));
     if (!block)
         return NULL;
     r->narrow = block;
@@ -145,14 +156,14 @@ static void *start_fixed(fixed_rows *r, const ffbind_planes *in, const ffbind_fi
 }
 
 /* What planes 1 and 2 give to output i in chroma row cy, at chroma width. */
-static void mix_fixed(const fixed_rows *r, int i, int32_t cy, int16_t *out)
+static void mix_fixed(const fixed_rows *r, int i, int32_t cy, uint16_t *out)
 {
-    const ffbind_fixed_matrix *m = r->matrix;
+    const ffb_fixed_matrix *m = r->matrix;
     const void *p1 = row_of(r->in, 1, cy), *p2 = row_of(r->in, 2, cy);
     if (r->in->depth > 8)
-        mix_u16(p1, p2, r->chroma_width, r->up, r->down, m->whole[i], m->fraction[i], m->offset[i], out);
+        mix_u16(p1, p2, r->chroma_width, r->up, m->whole[i], m->fraction[i], m->offset[i], out);
     else
-        mix_u8(p1, p2, r->chroma_width, r->up, 0, m->whole[i], m->fraction[i], m->offset[i], out);
+        mix_u8(p1, p2, r->chroma_width, r->up, m->whole[i], m->fraction[i], m->offset[i], out);
 }
 
 static void mix_and_widen_fixed(const fixed_rows *r, int i, int32_t cy)
@@ -167,15 +178,15 @@ static void mix_and_widen_fixed(const fixed_rows *r, int i, int32_t cy)
 
 static void finish_fixed(const fixed_rows *r, int i, int32_t y, uint8_t *out)
 {
-    const int16_t whole = r->matrix->whole[i][0], fraction = r->matrix->fraction[i][0];
+    const uint16_t whole = r->matrix->whole[i][0], fraction = r->matrix->fraction[i][0];
     const void *p0 = row_of(r->in, 0, y);
     if (r->in->depth > 8)
-        finish_u16(p0, r->wide[i], r->in->width, r->up, r->down, whole, fraction, out);
+        finish_u16(p0, r->wide[i], r->in->width, r->up, whole, fraction, out);
     else
-        finish_u8(p0, r->wide[i], r->in->width, r->up, 0, whole, fraction, out);
+        finish_u8(p0, r->wide[i], r->in->width, r->up, whole, fraction, out);
 }
 
-static void copy_planes(const ffbind_planes *in, const ffbind_planes *out)
+static void copy_planes(const ffb_planes *in, const ffb_planes *out)
 {
     for (int i = 0; i < in->count; i++) {
         const int32_t w = i ? chroma_size(in->width, in->log2_x) : in->width;
@@ -185,7 +196,7 @@ static void copy_planes(const ffbind_planes *in, const ffbind_planes *out)
     }
 }
 
-int ffbind_convert_planes(const ffbind_planes *in, const ffbind_fixed_matrix *matrix, const ffbind_planes *out)
+int ffb_convert_planes(const ffb_planes *in, const ffb_fixed_matrix *matrix, const ffb_planes *out)
 {
     if (check_planes(in) < 0 || check_planes(out) < 0 || in->count != out->count || in->width != out->width ||
         in->height != out->height || out->depth != 8 || in->log2_x != out->log2_x || in->log2_y != out->log2_y)
@@ -225,7 +236,7 @@ int ffbind_convert_planes(const ffbind_planes *in, const ffbind_fixed_matrix *ma
     return 0;
 }
 
-int ffbind_convert_packed8(const ffbind_planes *in, const ffbind_fixed_matrix *matrix, int channels, uint8_t *out,
+int ffb_convert_packed8(const ffb_planes *in, const ffb_fixed_matrix *matrix, int channels, uint8_t *out,
                            int64_t stride, int64_t size)
 {
     if (check_planes(in) < 0 || (channels != 1 && channels != 3) || !out ||
@@ -267,20 +278,22 @@ int ffbind_convert_packed8(const ffbind_planes *in, const ffbind_fixed_matrix *m
 /* ---- 16-bit results: floating point ----------------------------------------------------------------------------- */
 
 #define DEFINE_FLOAT_ROWS(TYPE, NAME)                                                                                  \
-    static void mix_float_##NAME(const TYPE *restrict p1, const TYPE *restrict p2, int32_t width, int32_t centre,      \
+    static void mix_float_##NAME(const TYPE *restrict p1, const TYPE *restrict p2, int32_t width,                      \
                                  const float *factor, float offset, float *restrict out)                               \
     {                                                                                                                  \
         const float f1 = factor[1], f2 = factor[2];                                                                    \
         for (int32_t x = 0; x < width; x++)                                                                            \
-            out[x] = (float)(p1[x] - centre) * f1 + (float)(p2[x] - centre) * f2 + offset;                             \
+            out[x] = (float)p1[x] * f1 + (float)p2[x] * f2 + offset;                                                   \
     }                                                                                                                  \
     static void finish_float_##NAME(const TYPE *restrict p0, const float *restrict mixed, int32_t width, float factor, \
-                                    uint16_t *restrict out, int step)                                                  \
+                                    uint16_t *restrict out)                                                            \
     {                                                                                                                  \
         for (int32_t x = 0; x < width; x++) {                                                                          \
-            const float value = (float)p0[x] * factor + mixed[x];                                                      \
-            const float clipped = value < 0.0f ? 0.0f : value > 65535.0f ? 65535.0f : value;                           \
-            out[(ptrdiff_t)x * step] = (uint16_t)(int32_t)(clipped + 0.5f);                                            \
+            /* Clipped as integers: comparisons of floats keep compilers from using vectors. */                         \
+            int32_t value = (int32_t)((float)p0[x] * factor + mixed[x] + 0.5f);                                        \
+            value = value < 0 ? 0 : value;                                                                             \
+            value = value > 65535 ? 65535 : value;                                                                     \
+            out[x] = (uint16_t)value;                                                                                  \
         }                                                                                                              \
     }
 
@@ -294,7 +307,7 @@ static void widen_float(float *row, int32_t width)
         row[x] = row[x >> 1];
 }
 
-int ffbind_convert_packed16(const ffbind_planes *in, const ffbind_float_matrix *matrix, int channels, uint16_t *out,
+int ffb_convert_packed16(const ffb_planes *in, const ffb_float_matrix *matrix, int channels, uint16_t *out,
                             int64_t stride, int64_t size)
 {
     if (check_planes(in) < 0 || (channels != 1 && channels != 3) || !out || stride % 2 ||
@@ -302,10 +315,14 @@ int ffbind_convert_packed16(const ffbind_planes *in, const ffbind_float_matrix *
         return AVERROR(EINVAL);
 
     const size_t width = (size_t)in->width;
-    const int32_t chroma_width = chroma_size(in->width, in->log2_x), centre = 1 << (in->depth - 1);
+    const int32_t chroma_width = chroma_size(in->width, in->log2_x);
     float *mixed = malloc(3 * width * sizeof(*mixed));
-    if (!mixed)
+    uint16_t *planar = malloc(3 * width * sizeof(*planar));
+    if (!mixed || !planar) {
+        free(mixed);
+        free(planar);
         return AVERROR(ENOMEM);
+    }
     for (int i = 0; i < 3; i++)
         for (size_t x = 0; x < width; x++)
             mixed[(size_t)i * width + x] = matrix->offset[i];
@@ -320,18 +337,25 @@ int ffbind_convert_packed16(const ffbind_planes *in, const ffbind_float_matrix *
             if (fresh) {
                 const void *p1 = row_of(in, 1, cy), *p2 = row_of(in, 2, cy);
                 if (in->depth > 8)
-                    mix_float_u16(p1, p2, chroma_width, centre, matrix->factor[i], matrix->offset[i], row);
+                    mix_float_u16(p1, p2, chroma_width, matrix->factor[i], matrix->offset[i], row);
                 else
-                    mix_float_u8(p1, p2, chroma_width, centre, matrix->factor[i], matrix->offset[i], row);
+                    mix_float_u8(p1, p2, chroma_width, matrix->factor[i], matrix->offset[i], row);
                 if (in->log2_x)
                     widen_float(row, in->width);
             }
+            uint16_t *finished = channels == 1 ? to : planar + (size_t)i * width;
             if (in->depth > 8)
-                finish_float_u16(p0, row, in->width, matrix->factor[i][0], to + i, channels);
+                finish_float_u16(p0, row, in->width, matrix->factor[i][0], finished);
             else
-                finish_float_u8(p0, row, in->width, matrix->factor[i][0], to + i, channels);
+                finish_float_u8(p0, row, in->width, matrix->factor[i][0], finished);
+        }
+        for (size_t x = 0; channels == 3 && x < width; x++) {
+            to[3 * x] = planar[x];
+            to[3 * x + 1] = planar[width + x];
+            to[3 * x + 2] = planar[2 * width + x];
         }
     }
     free(mixed);
+    free(planar);
     return 0;
 }

@@ -3,8 +3,8 @@
  * Source of the formulas: ITU-T H.273, clause 8.3 (matrix coefficients and range). Which 3x3 matrix does what is decided
  * by the caller (ffbind/color.py derives it); the code here only multiplies, rounds and clips.
  */
-#ifndef FFBIND_CONVERT_H
-#define FFBIND_CONVERT_H
+#ifndef FFB_CONVERT_H
+#define FFB_CONVERT_H
 
 #include <stdint.h>
 
@@ -14,7 +14,7 @@
  * `depth` bits per sample: 8 means uint8_t, 9 to 16 means uint16_t with the value in the low bits. Planes 1 and 2 are
  * ((width + (1 << log2_x) - 1) >> log2_x) samples wide, and as high by log2_y. `stride` is the distance between two rows
  * in bytes, `size` the number of bytes that may be touched from `data` on: nothing beyond it is read or written. */
-typedef struct ffbind_planes {
+typedef struct ffb_planes {
     void *data[3];
     int64_t stride[3];
     int64_t size[3];
@@ -24,35 +24,35 @@ typedef struct ffbind_planes {
     int32_t depth;
     int32_t log2_x;
     int32_t log2_y;
-} ffbind_planes;
+} ffb_planes;
 
-/* A 3x3 matrix and an offset in fixed point: samples are brought to 13 bits, planes 1 and 2 get 4096 subtracted, then
- *     out[i] = (offset[i] + sum over j of in[j] * (whole[i][j] + fraction[i][j] / 65536)) / 32, rounded down and clipped
- * to 0..255; the caller puts the half for rounding into `offset`. Every out[i] * 32 must fit int16_t for all inputs of the
- * depth. `copy` says that it is the identity for 8-bit samples: rows are copied. */
-typedef struct ffbind_fixed_matrix {
-    int16_t whole[3][3];
-    int16_t fraction[3][3];
-    int16_t offset[3];
+/* A 3x3 matrix and an offset in fixed point. Samples are brought to 13 bits, then
+ *     out[i] = (offset[i] + sum over j of in[j] * (whole[i][j] + fraction[i][j] / 65536)) / 32
+ * rounded down and clipped to 0..255; the caller puts the half for rounding into `offset`. All is modulo 65536, so negative
+ * numbers are written as such: a factor of -0.25 is whole 65535, fraction 49152. Every out[i] * 32 must lie in
+ * -32768..32767 for all samples of the depth. `copy` says that it is the identity for 8-bit samples: rows are copied. */
+typedef struct ffb_fixed_matrix {
+    uint16_t whole[3][3];
+    uint16_t fraction[3][3];
+    uint16_t offset[3];
     int32_t copy;
-} ffbind_fixed_matrix;
+} ffb_fixed_matrix;
 
-/* The same in floating point: samples stay as they are, 1 << (depth - 1) is subtracted from planes 1 and 2, the result is
- * rounded to nearest and clipped to 0..65535. */
-typedef struct ffbind_float_matrix {
+/* The same in floating point: samples stay as they are, the result is rounded to nearest and clipped to 0..65535. */
+typedef struct ffb_float_matrix {
     float factor[3][3];
     float offset[3];
-} ffbind_float_matrix;
+} ffb_float_matrix;
 
 /* Plane by plane: out has in's count, size and chroma layout, at depth 8. With subsampled chroma planes 1 and 2 must not
  * depend on plane 0 (factors zero). 0, or a negative AVERROR. */
-int ffbind_convert_planes(const ffbind_planes *in, const ffbind_fixed_matrix *matrix, const ffbind_planes *out);
+int ffb_convert_planes(const ffb_planes *in, const ffb_fixed_matrix *matrix, const ffb_planes *out);
 
 /* Interleaved: `channels` (1 or 3) samples a pixel, chroma replicated to full size. `out` is height rows of `stride`
  * bytes, of which `size` in all may be written. 0, or a negative AVERROR. */
-int ffbind_convert_packed8(const ffbind_planes *in, const ffbind_fixed_matrix *matrix, int channels, uint8_t *out,
+int ffb_convert_packed8(const ffb_planes *in, const ffb_fixed_matrix *matrix, int channels, uint8_t *out,
                            int64_t stride, int64_t size);
-int ffbind_convert_packed16(const ffbind_planes *in, const ffbind_float_matrix *matrix, int channels, uint16_t *out,
+int ffb_convert_packed16(const ffb_planes *in, const ffb_float_matrix *matrix, int channels, uint16_t *out,
                             int64_t stride, int64_t size);
 /* end cdef */
 

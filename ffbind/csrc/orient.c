@@ -122,7 +122,7 @@ static int fits(int64_t row_bytes, int64_t rows, int64_t stride, int64_t size)
     return stride >= row_bytes && stride <= INT64_MAX / MAX_SIDE && (rows - 1) * stride + row_bytes <= size;
 }
 
-int ffbind_orient(const uint8_t *in, int64_t in_stride, int64_t in_size, int32_t width, int32_t height, int bytes,
+int ffb_orient(const uint8_t *in, int64_t in_stride, int64_t in_size, int32_t width, int32_t height, int bytes,
                   int rotation, int mirrored, uint8_t *out, int64_t out_stride, int64_t out_size)
 {
     const int quarter = rotation == 90 || rotation == 270;

@@ -36,7 +36,7 @@ static uint8_t *padded_copy(const uint8_t *in, int64_t in_stride, int64_t row_by
     return copy;
 }
 
-int ffbind_scale_plane(const uint8_t *in, int64_t in_stride, int64_t in_size, int32_t in_width, int32_t in_height, int depth,
+int ffb_scale_plane(const uint8_t *in, int64_t in_stride, int64_t in_size, int32_t in_width, int32_t in_height, int depth,
                        uint8_t *out, int64_t out_stride, int64_t out_size, int32_t out_width, int32_t out_height)
 {
     const enum AVPixelFormat format = grey_format(depth);

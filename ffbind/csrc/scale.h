@@ -1,6 +1,6 @@
 /* Resizing of one plane by libswscale. */
-#ifndef FFBIND_SCALE_H
-#define FFBIND_SCALE_H
+#ifndef FFB_SCALE_H
+#define FFB_SCALE_H
 
 #include <stdint.h>
 
@@ -10,7 +10,7 @@
  * rounded accurately, the same on every machine. Strides are bytes between rows. libswscale works on whole vectors and may
  * write up to the end of a row's stride: `out_stride` must be a multiple of 64 and out_size at least
  * out_stride * out_height + 64. Nothing is kept. 0, or a negative AVERROR. */
-int ffbind_scale_plane(const uint8_t *in, int64_t in_stride, int64_t in_size, int32_t in_width, int32_t in_height, int depth,
+int ffb_scale_plane(const uint8_t *in, int64_t in_stride, int64_t in_size, int32_t in_width, int32_t in_height, int depth,
                        uint8_t *out, int64_t out_stride, int64_t out_size, int32_t out_width, int32_t out_height);
 /* end cdef */
 
