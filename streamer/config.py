@@ -10,7 +10,7 @@ from typing import Any
 
 from .connection import Limits
 
-__all__ = ["LOG_LEVELS", "ConfigError", "Settings"]
+__all__ = ["LOG_LEVELS", "ConfigError", "Settings", "available_cores"]
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -23,7 +23,8 @@ class ConfigError(Exception):
     """A setting that cannot work; the text names the setting, its value and what would be right."""
 
 
-def _available_cores() -> int:
+def available_cores() -> int:
+    """Cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS
@@ -44,7 +45,7 @@ class Settings:
     s3_bucket: str = ""
     s3_region: str = "us-east-1"
     jpeg_quality: int = 80
-    workers: int = field(default_factory=_available_cores)
+    workers: int = field(default_factory=available_cores)
     """Decode lanes (processes)."""
     decode_threads: int | None = None
     """Threads of one decoder; None lets the lanes share the cores."""
@@ -93,19 +94,23 @@ class Settings:
         """`listen_addr` as host and port."""
         host, separator, port = self.listen_addr.rpartition(":")
         if not separator or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-            raise ConfigError(f"listen_addr is {self.listen_addr!r}; it must be HOST:PORT, such as 0.0.0.0:3000")
+            raise ConfigError(
+                f"listen_addr is {self.listen_addr!r}; it must be HOST:PORT, such as 0.0.0.0:3000"
+            )
         if host.startswith("[") and host.endswith("]"):
             host = host[1:-1]
         elif ":" in host:
-            raise ConfigError(f"listen_addr is {self.listen_addr!r}; write an IPv6 address in brackets, such as [::]:3000")
+            raise ConfigError(
+                f"listen_addr is {self.listen_addr!r}; write an IPv6 address in brackets, such as [::]:3000"
+            )
         return host, int(port)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
         """Make settings from `STREAMER_<NAME>` and the plain names of the first design (`LISTEN_ADDR`, ...).
 
-        `overrides` win over the environment, which wins over the defaults; an override that is None does not count.
-        An empty variable counts as not set. Raises ConfigError.
+        `overrides` win over the environment, which wins over the defaults; an override that is None does not
+        count. An empty variable counts as not set. Raises ConfigError.
         """
         values = os.environ if environment is None else environment
         chosen: dict[str, Any] = {}
@@ -130,7 +135,14 @@ class Settings:
 
 
 _INTEGERS = frozenset(
-    {"jpeg_quality", "workers", "decode_threads", "videos_per_lane", "cache_bytes", *(f.name for f in fields(Limits))}
+    {
+        "jpeg_quality",
+        "workers",
+        "decode_threads",
+        "videos_per_lane",
+        "cache_bytes",
+        *(f.name for f in fields(Limits)),
+    }
 )
 _SECONDS = frozenset({"open_timeout", "decode_timeout", "send_timeout", "drain_timeout"})
 _SWITCHES = frozenset({"follow_symlinks"})

@@ -6,9 +6,10 @@ A connection is a queue of answers in the order of the questions:
     answers     VideoSet   Frame a  Frame b  Frame c  Error  Frame d        <- sent from the left
                            done     waiting  done     done   waiting
 
-An answer is sent when it is known and everything to its left has been sent. So results may arrive in any order, and the
-client still sees its own order. The shell around this class (server.py) performs the actions and reports back; it never
-decides anything about the protocol. No method blocks, none raises for anything a client sends.
+An answer is sent when it is known and everything to its left has been sent. So results may arrive in any
+order, and the client still sees its own order. The shell around this class (server.py) performs the actions
+and reports back; it never decides anything about the protocol. No method blocks, none raises for anything a
+client sends.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Limits:
     frames_in_flight: int = 4096
     """A request that would leave more frames unanswered is answered busy."""
     frames_ahead: int = 16
-    """Frames given out as work and not yet sent: what a client that does not read can make the server hold."""
+    """Frames given out as work and not yet sent: all that a client that does not read can make us hold."""
     bytes_ahead: int = 32 * 1024 * 1024
     """No new work is given out while so many bytes of JPEG wait to be sent."""
 
@@ -107,8 +108,9 @@ class _Answer:
 class Connection:
     """The base protocol as a state machine.
 
-    `receive_text` and `receive_binary` take what the client sends, `video_opened`, `video_failed`, `frame_done`,
-    `frame_failed` and `sent` what the shell has done. After each call, `actions()` gives what is to be done next, in order.
+    `receive_text` and `receive_binary` take what the client sends, `video_opened`, `video_failed`,
+    `frame_done`, `frame_failed` and `sent` what the shell has done. After each call, `actions()` gives what
+    is to be done next, in order.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
@@ -128,7 +130,7 @@ class Connection:
         self._frames_ahead = 0
         self._bytes_ahead = 0
 
-    # ---- what the shell asks -------------------------------------------------------------------------------------
+    # ---- what the shell asks -------------------------------------------------------------------------------
 
     def actions(self) -> list[Action]:
         """Take what is to be done since the last call, in order."""
@@ -137,7 +139,7 @@ class Connection:
 
     @property
     def wants_input(self) -> bool:
-        """False while the next message should stay in the socket: a video is opening, or many answers wait."""
+        """False while the next message should stay in the socket: a video opens, or many answers wait."""
         return (
             self._opening is None
             and not self._inbox
@@ -154,7 +156,7 @@ class Connection:
         """Frames that were requested and have no answer yet."""
         return self._unanswered
 
-    # ---- what the client sends -----------------------------------------------------------------------------------
+    # ---- what the client sends -----------------------------------------------------------------------------
 
     def receive_text(self, text: str | bytes) -> None:
         """Take a text message of the client."""
@@ -163,7 +165,8 @@ class Connection:
             self._do(
                 lambda: self._answer_error(
                     Code.TOO_LARGE,
-                    f"The message has {len(raw)} bytes, the limit is {self.limits.message_bytes}; send smaller requests",
+                    f"The message has {len(raw)} bytes, the limit is {self.limits.message_bytes}; "
+                    "send smaller requests",
                 )
             )
             return
@@ -179,11 +182,12 @@ class Connection:
         """Take a binary message of the client, which has no meaning in the protocol."""
         self._do(
             lambda: self._answer_error(
-                Code.BAD_MESSAGE, f"A binary message of {len(data)} bytes was not expected; send JSON text messages"
+                Code.BAD_MESSAGE,
+                f"A binary message of {len(data)} bytes was not expected; send JSON text messages",
             )
         )
 
-    # ---- what the shell has done ---------------------------------------------------------------------------------
+    # ---- what the shell has done ---------------------------------------------------------------------------
 
     def video_opened(self) -> None:
         """Report that the video of the last `OpenVideo` is ready."""
@@ -246,7 +250,7 @@ class Connection:
             self._video_is_set = False
             self._actions.append(CloseVideo())
 
-    # ---- inside --------------------------------------------------------------------------------------------------
+    # ---- inside --------------------------------------------------------------------------------------------
 
     def _expect_opening(self) -> str:
         if self._opening is None:
@@ -278,7 +282,9 @@ class Connection:
             if answer.ticket and answer.message is None:
                 if answer.given_out:
                     self._actions.append(CancelDecode(answer.ticket))
-                self._finish_error(answer, Code.CANCELLED, "Another video was set before this frame was ready")
+                self._finish_error(
+                    answer, Code.CANCELLED, "Another video was set before this frame was ready"
+                )
         self._working.clear()
         self._waiting.clear()
         if self._video_is_set:
@@ -290,17 +296,20 @@ class Connection:
     def _request_frames(self, message: RequestFrames) -> None:
         limits = self.limits
         if not self._video_is_set:
-            self._answer_error(Code.NO_VIDEO, "No video is set; send SetVideo first and wait for VideoSet with ok true")
+            self._answer_error(
+                Code.NO_VIDEO, "No video is set; send SetVideo first and wait for VideoSet with ok true"
+            )
         elif len(message.frames) > limits.frames_per_request:
             self._answer_error(
                 Code.TOO_MANY_FRAMES,
-                f"{len(message.frames)} frames in one request, the limit is {limits.frames_per_request}; split it",
+                f"{len(message.frames)} frames in one request, the limit is {limits.frames_per_request}; "
+                "split it",
             )
         elif self._unanswered + len(message.frames) > limits.frames_in_flight:
             self._answer_error(
                 Code.BUSY,
-                f"{self._unanswered} frames of this connection wait already, the limit is {limits.frames_in_flight}; "
-                "ask again when some have arrived",
+                f"{self._unanswered} frames of this connection wait already, the limit is "
+                f"{limits.frames_in_flight}; ask again when some have arrived",
             )
         else:
             for wanted in message.frames:
@@ -347,7 +356,11 @@ class Connection:
             self._unsent += 1
             self._actions.append(message)
         limits = self.limits
-        while self._waiting and self._frames_ahead < limits.frames_ahead and self._bytes_ahead < limits.bytes_ahead:
+        while (
+            self._waiting
+            and self._frames_ahead < limits.frames_ahead
+            and self._bytes_ahead < limits.bytes_ahead
+        ):
             answer = self._waiting.popleft()
             answer.given_out = True
             self._frames_ahead += 1

@@ -1,7 +1,7 @@
 """Messages of the WebSocket protocol as typed records, with their JSON form and the codes of all errors.
 
-The records are those of the base protocol (docs: protocol reference). Clients may send fields that are not named here;
-they are ignored.
+The records are those of the base protocol (docs: protocol reference). Clients may send fields that are not
+named here; they are ignored.
 """
 
 from __future__ import annotations
@@ -68,9 +68,21 @@ class Code(StrEnum):
     DRAINING = "draining"
     INTERNAL = "internal"
 
+    @classmethod
+    def of(cls, word: str) -> Code:
+        """The code of this name; INTERNAL for a word that is none."""
+        return cls(word) if word in cls._value2member_map_ else cls.INTERNAL
+
 
 RETRYABLE = frozenset(
-    {Code.DECODE_TIMEOUT, Code.DECODE_CRASH, Code.STORAGE_UNAVAILABLE, Code.BUSY, Code.DRAINING, Code.QUARANTINED}
+    {
+        Code.DECODE_TIMEOUT,
+        Code.DECODE_CRASH,
+        Code.STORAGE_UNAVAILABLE,
+        Code.BUSY,
+        Code.DRAINING,
+        Code.QUARANTINED,
+    }
 )
 """Codes after which the same request may succeed later, so `retryable` is true."""
 
@@ -152,7 +164,9 @@ ServerMessage: TypeAlias = VideoSet | Frame | FrameError | Error
 
 _CLIENT_TYPES = frozenset({"SetVideo", "RequestFrames"})
 _client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(SetVideo | RequestFrames)
-_server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(VideoSet | Frame | FrameError | Error)
+_server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(
+    VideoSet | Frame | FrameError | Error
+)
 _encoder = msgspec.json.Encoder()
 
 
@@ -174,26 +188,32 @@ def decode_server_message(text: str | bytes) -> ServerMessage:
     try:
         return _server_decoder.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise MessageError(Code.BAD_MESSAGE, f"the server sent a message that is not understood: {error}") from None
+        raise MessageError(
+            Code.BAD_MESSAGE, f"the server sent a message that is not understood: {error}"
+        ) from None
 
 
 def decode_client_message(text: str | bytes) -> ClientMessage:
     """Decode a client's text message.
 
-    Raises MessageError with the code bad_json (not JSON), unknown_type (`type` is a word that is not known) or
-    bad_message (a field is missing or has the wrong type or range).
+    Raises MessageError with the code bad_json (not JSON), unknown_type (`type` is a word that is not known)
+    or bad_message (a field is missing or has the wrong type or range).
     """
     try:
         return _client_decoder.decode(text)
     except msgspec.ValidationError as error:
         problem = str(error)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        raise MessageError(Code.BAD_JSON, f"The message is not JSON ({error}); send one JSON object") from None
+        raise MessageError(
+            Code.BAD_JSON, f"The message is not JSON ({error}); send one JSON object"
+        ) from None
     # Which kind of error it is costs a second look at the text, so that the good case costs one only.
     try:
         value: Any = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        raise MessageError(Code.BAD_JSON, f"The message is not JSON ({error}); send one JSON object") from None
+        raise MessageError(
+            Code.BAD_JSON, f"The message is not JSON ({error}); send one JSON object"
+        ) from None
     if isinstance(value, dict) and isinstance(kind := value.get("type"), str) and kind not in _CLIENT_TYPES:
         known = " and ".join(sorted(_CLIENT_TYPES))
         raise MessageError(Code.UNKNOWN_TYPE, f"Unknown message type {kind[:64]!r}; known are {known}")

@@ -5,8 +5,8 @@
     | u32, LE        | u32, LE         |                 |                  |
     +----------------+-----------------+-----------------+------------------+
 
-The server trusts a lane no further than this: a lane runs native decoders on strangers' bytes, so what comes from it is
-bounded and checked, and a lane that breaks the format is replaced.
+The server trusts a lane no further than this: a lane runs native decoders on strangers' bytes, so what comes
+from it is bounded and checked, and a lane that breaks the format is replaced.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
@@ -48,16 +48,18 @@ MAX_PAYLOAD = 1 << 30
 
 _LENGTHS = struct.Struct("<II")
 
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+
 
 class WireError(Exception):
     """The other side does not speak the wire format, or has gone away in the middle of a record."""
 
 
-# ---- from the server to a lane ----------------------------------------------------------------------------------------
+# ---- from the server to a lane -----------------------------------------------------------------------------
 
 
 class Open(msgspec.Struct, frozen=True, array_like=True, tag="open"):
-    """Open a video under a number; the payload is its index. Answered by Opened or Failed with this job."""
+    """Open a video under a number; the payload is its pickled VideoIndex. Answered by Opened or Failed."""
 
     job: int
     video: int
@@ -109,14 +111,11 @@ class StatsRequest(msgspec.Struct, frozen=True, array_like=True, tag="stats_requ
     request: int
 
 
-# ---- from a lane to the server ----------------------------------------------------------------------------------------
+# ---- from a lane to the server -----------------------------------------------------------------------------
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
-    """The lane has loaded its libraries and waits for work; their versions."""
-
-    ffmpeg: str
-    turbojpeg: str
+    """The lane has loaded its libraries and waits for work."""
 
 
 class Opened(msgspec.Struct, frozen=True, array_like=True, tag="opened"):
@@ -150,7 +149,7 @@ class Read(msgspec.Struct, frozen=True, array_like=True, tag="read"):
 
     read: int
     video: int
-    ranges: tuple[tuple[int, int], ...]
+    ranges: tuple[tuple[Count, Count], ...]
 
 
 class Stats(msgspec.Struct, frozen=True, array_like=True, tag="stats"):
@@ -194,10 +193,12 @@ def decode_from_lane(body: bytes) -> FromLane:
         raise WireError(f"a record of a lane is not understood: {error}") from None
 
 
-def _check_lengths(head: bytes) -> tuple[int, int]:
+def _check_lengths(head: bytes | bytearray) -> tuple[int, int]:
     body_length, payload_length = _LENGTHS.unpack(head)
     if body_length > MAX_RECORD or payload_length > MAX_PAYLOAD:
-        raise WireError(f"a record announces {body_length} + {payload_length} bytes, more than the format allows")
+        raise WireError(
+            f"a record announces {body_length} + {payload_length} bytes, more than the format allows"
+        )
     return body_length, payload_length
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from ..messages import Code
+from streamer.messages import Code
 
 __all__ = [
     "BadPathError",
@@ -75,7 +75,7 @@ class ObjectPage:
 
 
 class Storage(Protocol):
-    """What a back-end does. All methods block, so the server calls them in threads; all may be called at once."""
+    """What a back-end does. All methods block, so the server calls them in threads, several at once."""
 
     def stat(self, path: str) -> ObjectInfo:
         """Look an object up. Raises StorageError, or ffbind's SourceError when the store does not answer."""
@@ -83,8 +83,8 @@ class Storage(Protocol):
     def read_range(self, info: ObjectInfo, offset: int, length: int) -> bytes:
         """Read `length` bytes at `offset`; fewer only at the end of the object.
 
-        Raises ffbind's SourceChangedError when the object is no longer the one of `info`, SourceError when it cannot be
-        read: bytes of two versions are never mixed.
+        Raises ffbind's SourceChangedError when the object is no longer the one of `info`, SourceError when it
+        cannot be read: bytes of two versions are never mixed.
         """
 
     def list(self, prefix: str, *, cursor: str | None = None, limit: int = 1000) -> ObjectPage:
@@ -116,28 +116,37 @@ class ObjectSource:
 
 
 def check_path(path: str) -> str:
-    """Check a path from the wire: relative, POSIX, inside the root whatever the root is. Returns it unchanged.
+    """Check a path from the wire: relative, POSIX, inside the root whatever the root is. Returns it
+    unchanged.
 
-    Names are taken literally: `%2e` is three characters, `~` and `*` mean nothing. Refused are absolute paths, `.` and
-    `..`, empty names (`a//b`, `a/`), backslashes (a separator elsewhere), control characters, and what is too long.
-    Raises BadPathError.
+    Names are taken literally: `%2e` is three characters, `~` and `*` mean nothing. Refused are absolute
+    paths, `.` and `..`, empty names (`a//b`, `a/`), backslashes (a separator elsewhere), control characters,
+    and what is too long. Raises BadPathError.
     """
     shown = ascii(path if len(path) <= 80 else path[:77] + "...")
     try:
         raw = path.encode()
     except UnicodeEncodeError:
-        raise BadPathError(f"The path {shown} is not valid Unicode; use a relative path such as videos/a.mp4") from None
+        raise BadPathError(
+            f"The path {shown} is not valid Unicode; use a relative path such as videos/a.mp4"
+        ) from None
     if not raw:
         raise BadPathError("The path is empty; use a relative path such as videos/a.mp4")
     if len(raw) > MAX_PATH_BYTES:
         raise BadPathError(f"The path {shown} has {len(raw)} bytes; the limit is {MAX_PATH_BYTES}")
     if path.startswith("/"):
-        raise BadPathError(f"The path {shown} is absolute; leave the leading slash out, paths start at the server's root")
+        raise BadPathError(
+            f"The path {shown} is absolute; leave the leading slash out, paths start at the server's root"
+        )
     if "\\" in path or any(ord(character) < 32 or ord(character) == 127 for character in path):
-        raise BadPathError(f"The path {shown} has a backslash or a control character; separate names by / alone")
+        raise BadPathError(
+            f"The path {shown} has a backslash or a control character; separate names by / alone"
+        )
     for name in path.split("/"):
         if name in ("", ".", ".."):
-            raise BadPathError(f"The path {shown} has an empty, . or .. part; write the path out from the server's root")
+            raise BadPathError(
+                f"The path {shown} has an empty, . or .. part; write the path out from the server's root"
+            )
         if len(name.encode()) > MAX_NAME_BYTES:
             raise BadPathError(f"The path {shown} has a name of more than {MAX_NAME_BYTES} bytes")
     return path

@@ -10,7 +10,15 @@ from contextlib import suppress
 
 from ffbind.errors import SourceChangedError, SourceError
 
-from .base import BadPathError, ForbiddenError, NotFoundError, ObjectInfo, ObjectPage, PathIsNotVideoError, check_path
+from .base import (
+    BadPathError,
+    ForbiddenError,
+    NotFoundError,
+    ObjectInfo,
+    ObjectPage,
+    PathIsNotVideoError,
+    check_path,
+)
 
 __all__ = ["LocalStorage"]
 
@@ -22,12 +30,13 @@ _FOLDER = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
 class LocalStorage:
     """Videos in a folder. Nothing outside the folder can be reached, and nothing is ever written.
 
-    A symbolic link inside the folder is followed as long as it leads to a place inside the folder; with `follow_symlinks`
-    it may lead anywhere. A file is opened by walking from the folder down without following links any more (the links were
-    resolved before), so exchanging a file for a link at the right moment gains nothing.
+    A symbolic link inside the folder is followed as long as it leads to a place inside the folder; with
+    `follow_symlinks` it may lead anywhere. A file is opened by walking from the folder down without following
+    links any more (the links were resolved before), so exchanging a file for a link at the right moment gains
+    nothing.
 
-    No file stays open between reads. Each read compares size, modification time, inode and device with those of the
-    `stat`, after the bytes were read.
+    No file stays open between reads. Each read compares size, modification time, inode and device with those
+    of the `stat`, after the bytes were read.
     """
 
     def __init__(self, root: str | os.PathLike[str], *, follow_symlinks: bool = False) -> None:
@@ -49,7 +58,9 @@ class LocalStorage:
         try:
             fd = self._open(info.path)
         except (NotFoundError, ForbiddenError, PathIsNotVideoError) as error:
-            raise SourceChangedError(f"{info.path} was removed or replaced while it was in use; set it again") from error
+            raise SourceChangedError(
+                f"{info.path} was removed or replaced while it was in use; set it again"
+            ) from error
         try:
             parts = []
             # A signed 64-bit file offset is the most that pread takes; nothing is stored beyond it.
@@ -71,7 +82,7 @@ class LocalStorage:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def list(self, prefix: str, *, cursor: str | None = None, limit: int = 1000) -> ObjectPage:
-        """List files by path; see `Storage.list`. Links to files are listed when `stat` accepts them, links to folders never."""
+        """List files by path; see `Storage.list`. Links to folders are not followed."""
         found: list[ObjectInfo] = []
         for path in self._walk("", prefix, cursor or ""):
             if len(found) == limit:

@@ -1,0 +1,474 @@
+"""The pool of decode lanes: gives jobs to lanes, answers their reads, watches their deadlines and replaces
+the dead.
+
+A video belongs to one lane while it is in use, so that its decoders are reused. A lane gets a few jobs at a
+time; the rest wait here, where cancelling them is free. When a lane dies or hangs, jobs of the videos that it
+was working on are answered with an error, and all others go to its replacement as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ffbind.errors import SourceChangedError
+from streamer.fetcher import Fetcher
+from streamer.messages import Code
+from streamer.storage import ObjectInfo
+
+from .process import LaneProcess
+from .wire import (
+    Cancel,
+    Close,
+    Decode,
+    Failed,
+    FromLane,
+    Open,
+    Opened,
+    Picture,
+    Read,
+    ReadDone,
+    ReadFailed,
+    Ready,
+    Started,
+    Stats,
+    StatsRequest,
+)
+
+__all__ = ["Failure", "Job", "LanePool", "LaneStartError", "LaneVideo", "Outcome"]
+
+_log = logging.getLogger(__name__)
+
+JOBS_IN_LANE = (
+    6  # one decoding, some compressing, one or two waiting, so that the lane never idles between jobs
+)
+START_TIMEOUT = 60.0
+MAX_ATTEMPTS = 3  # times a job may be handed to a lane that dies before it starts the job
+WATCH_INTERVAL = 0.1
+MAX_READ = 512 * 1024 * 1024  # bytes in one read of a lane, whatever its sample table says
+
+
+class LaneStartError(Exception):
+    """A lane could not be started; the text has what it said last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job could not be done, in terms of the WebSocket protocol."""
+
+    code: Code
+    message: str
+
+
+Outcome: TypeAlias = bytes | Failure | None
+"""A JPEG for a decode, None for an opened video, or a Failure."""
+
+
+@dataclass(slots=True, eq=False)
+class LaneVideo:
+    """A video that lanes can open: what it is, its pickled index, and the lane it belongs to."""
+
+    number: int
+    info: ObjectInfo
+    index: bytes
+    slot: _Slot
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A piece of work; `done` is called once, on the event loop, unless the job is cancelled before."""
+
+    number: int
+    video: LaneVideo
+    done: Callable[[Outcome], None]
+    decode: tuple[int, int, int] | None = None
+    """Offset, IRAP offset and JPEG quality; None for opening the video."""
+    started: float | None = None
+    """Reading of the lane's clock when the lane began."""
+    attempts: int = 0
+    cancelled: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """The place of one lane: the process of the moment and the jobs that belong here."""
+
+    number: int
+    lane: LaneProcess | None = None
+    ready: bool = False
+    queue: deque[Job] = field(default_factory=deque)
+    running: dict[int, Job] = field(default_factory=dict)
+    open_videos: OrderedDict[int, LaneVideo] = field(default_factory=OrderedDict)
+    assigned: int = 0
+    """Videos that belong here."""
+    failures: int = 0
+    """Lanes in a row that ended without finishing anything."""
+    condemned: Failure | None = None
+    """Why the lane is being killed, when that was our decision."""
+    heard: float = 0.0
+    reads: int = 0
+    read_since: float = 0.0
+    read_total: float = 0.0
+    stats: dict[int, asyncio.Future[dict[int, dict[str, int]]]] = field(default_factory=dict)
+
+    def clock(self) -> float:
+        """Seconds, standing still while the lane waits for storage."""
+        now = time.monotonic()
+        return now - self.read_total - (now - self.read_since if self.reads else 0.0)
+
+
+class LanePool:
+    """Lanes and their work. Used on the event loop only."""
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        *,
+        lanes: int,
+        decode_threads: int,
+        encode_threads: int,
+        videos_per_lane: int,
+        decode_timeout: float,
+    ) -> None:
+        self._fetcher = fetcher
+        self._decode_threads = decode_threads
+        self._encode_threads = encode_threads
+        self._videos_per_lane = videos_per_lane
+        self._decode_timeout = decode_timeout
+        self._slots = [_Slot(number) for number in range(lanes)]
+        self._videos: dict[int, LaneVideo] = {}
+        self._numbers = itertools.count(1)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._all_ready: asyncio.Future[None] | None = None
+
+    # ---- life ----------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start all lanes and wait until they are ready. Raises LaneStartError."""
+        self._all_ready = asyncio.get_running_loop().create_future()
+        for slot in self._slots:
+            self._spawn(self._start_lane(slot))
+        try:
+            await asyncio.wait_for(asyncio.shield(self._all_ready), START_TIMEOUT)
+        except TimeoutError:
+            raise LaneStartError(f"a decode lane was not ready after {START_TIMEOUT:.0f} s") from None
+        self._spawn(self._watch())
+
+    async def stop(self) -> None:
+        """End all lanes; jobs that are left are dropped. Returns when no process is left."""
+        self._stopping = True
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(slot.lane.stop() for slot in self._slots if slot.lane is not None))
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the lanes that run."""
+        return [slot.lane.pid for slot in self._slots if slot.lane is not None]
+
+    # ---- work ----------------------------------------------------------------------------------------------
+
+    def add_video(self, info: ObjectInfo, index: bytes) -> LaneVideo:
+        """Make a video known, with its pickled VideoIndex. It belongs to the lane with the fewest videos."""
+        slot = min(self._slots, key=lambda slot: (slot.assigned, len(slot.queue) + len(slot.running)))
+        slot.assigned += 1
+        video = LaneVideo(next(self._numbers), info, index, slot)
+        self._videos[video.number] = video
+        return video
+
+    def remove_video(self, video: LaneVideo) -> None:
+        """Forget a video without jobs; its lane closes it."""
+        if self._videos.pop(video.number, None) is not None:
+            video.slot.assigned -= 1
+            self._close_in_lane(video.slot, video)
+
+    def open(self, video: LaneVideo, done: Callable[[Outcome], None]) -> Job:
+        """Have the lane open a video, which tells whether it can be decoded at all."""
+        return self._enqueue(Job(next(self._numbers), video, done))
+
+    def decode(
+        self, video: LaneVideo, offset: int, irap_offset: int, quality: int, done: Callable[[Outcome], None]
+    ) -> Job:
+        """Have the lane decode one frame to JPEG."""
+        return self._enqueue(Job(next(self._numbers), video, done, (offset, irap_offset, quality)))
+
+    def cancel(self, job: Job) -> None:
+        """Drop a job; `done` is not called any more."""
+        job.cancelled = True
+        slot = job.video.slot
+        if job.number in slot.running:
+            if job.started is None and job.decode is not None and slot.lane is not None:
+                slot.lane.send(Cancel(job.number))
+        else:
+            with suppress(ValueError):
+                slot.queue.remove(job)
+
+    async def stats(self) -> list[tuple[LaneVideo, dict[str, int]]]:
+        """Counters of every video that is open in a lane (`video.stats` of ffbind)."""
+        answers = []
+        for slot in self._slots:
+            if slot.lane is not None and slot.ready:
+                request = next(self._numbers)
+                answer: asyncio.Future[dict[int, dict[str, int]]] = asyncio.get_running_loop().create_future()
+                slot.stats[request] = answer
+                slot.lane.send(StatsRequest(request))
+                answers.append(answer)
+        found = []
+        for videos in await asyncio.gather(*answers):
+            found += [
+                (self._videos[number], counters)
+                for number, counters in videos.items()
+                if number in self._videos
+            ]
+        return found
+
+    # ---- inside --------------------------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _enqueue(self, job: Job) -> Job:
+        job.video.slot.queue.append(job)
+        self._feed(job.video.slot)
+        return job
+
+    def _feed(self, slot: _Slot) -> None:
+        """Hand waiting jobs to the lane, as many as it may hold."""
+        lane = slot.lane
+        if lane is None or not slot.ready or slot.condemned is not None:
+            return
+        while slot.queue and len(slot.running) < JOBS_IN_LANE:
+            job = slot.queue.popleft()
+            video = job.video
+            if video.number in slot.open_videos:
+                slot.open_videos.move_to_end(video.number)
+                if job.decode is None:
+                    job.done(None)
+                    continue
+            elif job.decode is not None:
+                # The lane is new, or had to close the video for others: open it again, ahead of the frame.
+                self._hand_over(slot, lane, Job(next(self._numbers), video, _nobody_waits))
+            self._hand_over(slot, lane, job)
+
+    def _hand_over(self, slot: _Slot, lane: LaneProcess, job: Job) -> None:
+        video = job.video
+        if not slot.running:
+            slot.heard = time.monotonic()
+        job.attempts += 1
+        job.started = None
+        slot.running[job.number] = job
+        if job.decode is not None:
+            lane.send(Decode(job.number, video.number, *job.decode))
+            return
+        while len(slot.open_videos) >= self._videos_per_lane:
+            self._close_in_lane(slot, next(iter(slot.open_videos.values())))
+        slot.open_videos[video.number] = video
+        info = video.info
+        lane.send(Open(job.number, video.number, info.path, info.size, info.identity), video.index)
+
+    def _close_in_lane(self, slot: _Slot, video: LaneVideo) -> None:
+        if slot.open_videos.pop(video.number, None) is not None and slot.lane is not None:
+            slot.lane.send(Close(video.number))
+
+    def _on_record(self, slot: _Slot, lane: LaneProcess, record: FromLane, payload: bytes) -> None:
+        if slot.lane is not lane:
+            return
+        slot.heard = time.monotonic()
+        if isinstance(record, Picture):
+            self._finish(slot, record.job, payload)
+        elif isinstance(record, Started):
+            if (job := slot.running.get(record.job)) is not None:
+                job.started = slot.clock()
+        elif isinstance(record, Read):
+            self._read(slot, lane, record)
+        elif isinstance(record, Failed):
+            job = slot.running.get(record.job)
+            if job is not None and job.decode is None:
+                self._close_in_lane(slot, job.video)
+            self._finish(slot, record.job, Failure(Code.of(record.code), record.message))
+        elif isinstance(record, Opened):
+            self._finish(slot, record.job, None)
+        elif isinstance(record, Stats):
+            if (answer := slot.stats.pop(record.request, None)) is not None and not answer.done():
+                answer.set_result(record.videos)
+        else:
+            assert isinstance(record, Ready)
+            slot.ready = True
+            if (
+                self._all_ready is not None
+                and not self._all_ready.done()
+                and all(s.ready for s in self._slots)
+            ):
+                self._all_ready.set_result(None)
+            self._feed(slot)
+
+    def _finish(self, slot: _Slot, number: int, outcome: Outcome) -> None:
+        job = slot.running.pop(number, None)
+        if job is None:
+            return
+        slot.failures = 0
+        if not job.cancelled:
+            job.done(outcome)
+        self._feed(slot)
+
+    # ---- reads of the lanes --------------------------------------------------------------------------------
+
+    def _read(self, slot: _Slot, lane: LaneProcess, record: Read) -> None:
+        video = self._videos.get(record.video) or slot.open_videos.get(record.video)
+        if video is None:
+            lane.send(ReadFailed(record.read, False, "the video was closed"))
+            return
+        if sum(length for _, length in record.ranges) > MAX_READ:
+            lane.send(ReadFailed(record.read, False, f"one frame needs more than {MAX_READ} bytes at once"))
+        elif (parts := self._fetcher.cached(video.info, record.ranges)) is not None:
+            _send_parts(lane, record.read, parts)
+        else:
+            if slot.reads == 0:
+                slot.read_since = time.monotonic()
+            slot.reads += 1
+            self._spawn(self._read_from_store(slot, lane, record, video.info))
+
+    async def _read_from_store(self, slot: _Slot, lane: LaneProcess, record: Read, info: ObjectInfo) -> None:
+        problem: Exception | None = None
+        parts: list[bytes | memoryview] = []
+        try:
+            parts = await self._fetcher.read(info, record.ranges)
+        except OSError as error:
+            problem = error
+        except Exception as error:
+            _log.exception("Reading %s failed in an unexpected way", info.path)
+            problem = error
+        changed = isinstance(problem, SourceChangedError)
+        if changed:
+            self._fetcher.forget(info)
+        if slot.lane is not lane:
+            return
+        slot.reads -= 1
+        if slot.reads == 0:
+            slot.read_total += time.monotonic() - slot.read_since
+        if problem is not None:
+            lane.send(ReadFailed(record.read, changed, str(problem)))
+        else:
+            _send_parts(lane, record.read, parts)
+
+    # ---- deadlines, death and replacement ------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """Kill lanes that take too long for a job."""
+        while True:
+            await asyncio.sleep(min(WATCH_INTERVAL, self._decode_timeout / 4))
+            for slot in self._slots:
+                if slot.lane is None or slot.condemned is not None or not slot.running:
+                    continue
+                clock = slot.clock()
+                overdue = [
+                    job
+                    for job in slot.running.values()
+                    if job.started is not None and clock - job.started > self._decode_timeout
+                ]
+                silent = not any(job.started is not None for job in slot.running.values()) and (
+                    time.monotonic() - slot.heard > self._decode_timeout
+                )
+                if overdue or silent:
+                    slot.condemned = Failure(
+                        Code.DECODE_TIMEOUT,
+                        f"Decoding took longer than {self._decode_timeout:g} s and was given up; "
+                        "the decoder was replaced",
+                    )
+                    slot.lane.kill()
+
+    def _on_exit(self, slot: _Slot, lane: LaneProcess, how: str) -> None:
+        if slot.lane is not lane:
+            return
+        was_ready = slot.ready
+        why = slot.condemned or Failure(
+            Code.DECODE_CRASH, "The decoder process ended while it worked on this video; it was replaced"
+        )
+        jobs = [*slot.running.values(), *slot.queue]
+        clock = slot.clock()
+        if slot.condemned is not None:
+            culprits = {
+                job.video.number
+                for job in slot.running.values()
+                if job.started is not None and clock - job.started > self._decode_timeout
+            }
+        else:
+            culprits = {job.video.number for job in slot.running.values() if job.started is not None}
+        slot.lane = None
+        slot.ready = False
+        slot.condemned = None
+        slot.reads = 0
+        slot.running = {}
+        slot.open_videos.clear()
+        for answer in slot.stats.values():
+            if not answer.done():
+                answer.set_result({})
+        slot.stats.clear()
+        slot.queue = deque()
+        if self._stopping:
+            return
+        if self._all_ready is not None and not self._all_ready.done():
+            self._all_ready.set_exception(LaneStartError(f"a decode lane could not be started: it {how}"))
+            return
+        _log.warning("%s (pid %d) %s; it is replaced", lane.name, lane.pid, how)
+        slot.failures += 1
+        failed = []
+        for job in jobs:
+            if job.cancelled or (job.decode is None and job.done is _nobody_waits):
+                continue
+            if (
+                job.video.number in culprits
+                or job.attempts >= MAX_ATTEMPTS
+                or (not was_ready and slot.failures > 3)
+            ):
+                failed.append(job)
+            else:
+                slot.queue.append(job)
+        self._spawn(self._start_lane(slot))
+        for job in failed:
+            job.done(why)
+
+    async def _start_lane(self, slot: _Slot) -> None:
+        # The first replacement comes at once; a lane that cannot live must not keep the machine busy with
+        # starting.
+        if slot.failures > 1:
+            await asyncio.sleep(min(5.0, 0.1 * 2**slot.failures))
+        try:
+            lane = await LaneProcess.start(
+                f"lane {slot.number}",
+                decode_threads=self._decode_threads,
+                encode_threads=self._encode_threads,
+                on_record=lambda lane, record, payload: self._on_record(slot, lane, record, payload),
+                on_exit=lambda lane, how: self._on_exit(slot, lane, how),
+            )
+        except OSError as error:
+            if self._all_ready is not None and not self._all_ready.done():
+                self._all_ready.set_exception(LaneStartError(f"a decode lane could not be started: {error}"))
+                return
+            _log.error("lane %d cannot be started: %s; trying again", slot.number, error)
+            slot.failures += 1
+            self._spawn(self._start_lane(slot))
+            return
+        slot.lane = lane
+        _log.debug("%s started as pid %d", lane.name, lane.pid)
+
+
+def _nobody_waits(_: Outcome) -> None:
+    """`done` of the jobs that the pool makes for itself; the frames behind them report the failure."""
+
+
+def _send_parts(lane: LaneProcess, read: int, parts: list[bytes | memoryview]) -> None:
+    payload = parts[0] if len(parts) == 1 else b"".join(parts)
+    lane.send(ReadDone(read, tuple(len(part) for part in parts)), payload)

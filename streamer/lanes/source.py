@@ -1,0 +1,77 @@
+"""A video's bytes seen from inside a lane: a `Source` of ffbind whose reads the server process answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+from ffbind.errors import SourceChangedError, SourceError
+
+from .wire import Open, Read, ReadDone, ReadFailed
+
+__all__ = ["RemoteReads", "RemoteSource"]
+
+
+class RemoteReads:
+    """Reads that wait for the server: sent by the decoding thread, answered by the one that receives."""
+
+    def __init__(self, send: Callable[[Read], None]) -> None:
+        self._send = send
+        self._lock = threading.Lock()
+        self._next = 1
+        self._waiting: dict[int, Future[list[memoryview]]] = {}
+
+    def read(self, video: int, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
+        """Ask for ranges and wait. Raises SourceError or SourceChangedError."""
+        answer: Future[list[memoryview]] = Future()
+        with self._lock:
+            number = self._next
+            self._next += 1
+            self._waiting[number] = answer
+        self._send(Read(number, video, tuple(ranges)))
+        return answer.result()
+
+    def done(self, record: ReadDone, payload: memoryview) -> None:
+        """Hand the bytes of an answer to the thread that waits for them."""
+        parts = []
+        start = 0
+        for length in record.lengths:
+            parts.append(payload[start : start + length])
+            start += length
+        self._take(record.read).set_result(parts)
+
+    def failed(self, record: ReadFailed) -> None:
+        """Raise the failure in the thread that waits."""
+        error = SourceChangedError(record.message) if record.changed else SourceError(record.message)
+        self._take(record.read).set_exception(error)
+
+    def _take(self, number: int) -> Future[list[memoryview]]:
+        with self._lock:
+            return self._waiting.pop(number)
+
+
+class RemoteSource:
+    """One video; the server reads it from the store, held to the identity that it was opened with."""
+
+    def __init__(self, reads: RemoteReads, record: Open) -> None:
+        self._reads = reads
+        self._video = record.video
+        self._size = record.size
+        self._identity = record.identity
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @property
+    def identity(self) -> str:
+        return self._identity
+
+    def read_at(self, offset: int, length: int) -> memoryview:
+        """Read a range; see `ffbind.sources.Source.read_at`."""
+        return self._reads.read(self._video, [(offset, length)])[0]
+
+    def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | bytearray | memoryview]:
+        """Read several ranges with one question to the server."""
+        return list(self._reads.read(self._video, ranges))

@@ -1,0 +1,133 @@
+"""Videos in use by connections: looked up, indexed and opened once for all who set the same one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+from collections import OrderedDict
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from ffbind.errors import FFbindError
+from ffbind.isobmff import read_index
+
+from .fetcher import Fetcher
+from .lanes.pool import Failure, LanePool, LaneVideo, Outcome
+from .messages import Code
+from .storage import ObjectInfo, ObjectSource, Storage, StorageError
+
+__all__ = ["OpenError", "Videos"]
+
+_log = logging.getLogger(__name__)
+
+IDLE_VIDEOS = 16  # kept after the last connection let go, since viewers come back
+
+
+class OpenError(Exception):
+    """A video that cannot be served; `code` and text go to the client."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    opening: asyncio.Task[LaneVideo]
+    users: int = 0
+
+
+class Videos:
+    """The videos that connections have set. Used on the event loop only; what blocks runs in `executor`."""
+
+    def __init__(
+        self, storage: Storage, fetcher: Fetcher, pool: LanePool, executor: Executor, *, open_timeout: float
+    ) -> None:
+        self._storage = storage
+        self._fetcher = fetcher
+        self._pool = pool
+        self._executor = executor
+        self._open_timeout = open_timeout
+        self._entries: OrderedDict[ObjectInfo, _Entry] = OrderedDict()
+
+    async def acquire(self, path: str) -> LaneVideo:
+        """Open a video for one user; pair it with `release`. Raises OpenError."""
+        try:
+            async with asyncio.timeout(self._open_timeout):
+                return await self._acquire(path)
+        except TimeoutError:
+            raise OpenError(
+                Code.STORAGE_UNAVAILABLE,
+                f"Opening {path} took longer than {self._open_timeout:g} s; try again",
+            ) from None
+        except StorageError as error:
+            raise OpenError(error.code, str(error)) from None
+        except FFbindError as error:
+            raise OpenError(Code.of(error.code), str(error)) from None
+        except OSError as error:
+            raise OpenError(Code.STORAGE_UNAVAILABLE, f"{path} could not be read: {error.strerror}") from None
+        except OpenError:
+            raise
+        except Exception as error:
+            _log.exception("Opening %s failed in an unexpected way", path)
+            raise OpenError(
+                Code.INTERNAL, f"Opening {path} failed unexpectedly; the server's log has more"
+            ) from error
+
+    def release(self, video: LaneVideo) -> None:
+        """Let go of a video; it is kept a while for whoever sets it next."""
+        entry = self._entries.get(video.info)
+        if entry is not None:
+            self._let_go(video.info, entry)
+
+    async def _acquire(self, path: str) -> LaneVideo:
+        info = await asyncio.get_running_loop().run_in_executor(self._executor, self._storage.stat, path)
+        entry = self._entries.get(info)
+        if entry is None:
+            entry = self._entries[info] = _Entry(asyncio.create_task(self._open(info)))
+        entry.users += 1
+        self._entries.move_to_end(info)
+        try:
+            # Shielded, so that a client who leaves takes nothing from another who waits for the same video.
+            return await asyncio.shield(entry.opening)
+        except BaseException:
+            self._let_go(info, entry)
+            raise
+
+    async def _open(self, info: ObjectInfo) -> LaneVideo:
+        index = await asyncio.get_running_loop().run_in_executor(
+            self._executor, _read_index, self._storage, info
+        )
+        video = self._pool.add_video(info, index)
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        job = self._pool.open(video, answer.set_result)
+        try:
+            outcome = await answer
+            if isinstance(outcome, Failure):
+                raise OpenError(outcome.code, outcome.message)
+        except BaseException:
+            self._pool.cancel(job)
+            self._pool.remove_video(video)
+            raise
+        return video
+
+    def _let_go(self, info: ObjectInfo, entry: _Entry) -> None:
+        entry.users -= 1
+        opening = entry.opening
+        if entry.users == 0 and (
+            not opening.done() or opening.cancelled() or opening.exception() is not None
+        ):
+            opening.cancel()
+            if self._entries.get(info) is entry:
+                del self._entries[info]
+            return
+        idle = [key for key, other in self._entries.items() if other.users == 0]
+        for key in idle[: max(0, len(idle) - IDLE_VIDEOS)]:
+            self._pool.remove_video(self._entries.pop(key).opening.result())
+            self._fetcher.forget(key)
+
+
+def _read_index(storage: Storage, info: ObjectInfo) -> bytes:
+    """Read the sample table (numpy, no native parser) and pack it for the lane."""
+    return pickle.dumps(read_index(ObjectSource(storage, info)), protocol=5)
