@@ -92,8 +92,9 @@ class VideoIndex:
     - `rotation`, `mirrored`: to show a picture upright, first mirror it left to right where `mirrored`, then
       turn it clockwise by `rotation` degrees (0, 90, 180 or 270)
     - `size`, `identity`: of the bytes it was made from (see `Source`); `track_id`: of the track in the file
-    - `has_composition_times`: whether the file says when samples are composed. Where it does not, `pts` is
-      `dts`, and the order is that of decoding until `with_display_order` gives the true one.
+    - `has_composition_times`: whether the file says in which order samples are composed. False where there are no
+      composition offsets (`pts` is `dts` then), and where two frames shown at the same time prove them wrong.
+      Then only the stream itself knows the order; see `with_display_order`.
     """
 
     samples: StructuredArray
@@ -197,7 +198,7 @@ class VideoIndex:
         return int(self._by_offset[place])
 
     def row_of_display(self, display: int) -> int:
-        """Row of a frame by its place in presentation order (negative: from the end), else FrameIndexError."""
+        """Row of a frame by its place in presentation order (negative: from the end); else FrameIndexError."""
         if not -len(self) <= display < len(self):
             raise FrameIndexError(
                 f"frame {display} of a video of {len(self)} frames: ask for one from 0 to {len(self) - 1}"
@@ -225,8 +226,8 @@ class VideoIndex:
         first, end = int(self.starts[0]), int(self.ends[-1])
         if not first <= tick < end:
             raise FrameTimeError(
-                f"no frame is on screen at {seconds} s: the video shows frames from {first / self.timescale} s "
-                f"up to {end / self.timescale} s; ask for a time within"
+                f"no frame is on screen at {seconds} s; ask for a time from {first / self.timescale} s "
+                f"up to, not including, {end / self.timescale} s"
             )
         return int(np.searchsorted(self.starts, tick, side="right")) - 1
 
@@ -239,7 +240,7 @@ class VideoIndex:
         return int(self.samples["offset"][row]) + int(self.samples["size"][row]) <= self.size
 
     def check(self, source: Source) -> None:
-        """Raise IndexMismatchError where size or (if known) identity say that it was made from other bytes."""
+        """Raise IndexMismatchError where size or identity (if known) show that it belongs to other bytes."""
         if self.size != source.size:
             raise IndexMismatchError(
                 f"this index belongs to a file of {self.size} bytes, the source has {source.size}: "
@@ -247,7 +248,7 @@ class VideoIndex:
             )
         if self.identity and source.identity and self.identity != source.identity:
             raise IndexMismatchError(
-                f"this index belongs to version {self.identity} of the file, the source is {source.identity}; "
+                f"this index belongs to version {self.identity} of the file, not to {source.identity}; "
                 "make the index again"
             )
 
@@ -269,27 +270,31 @@ class VideoIndex:
         return replace(self, samples=samples)
 
     def with_display_order(self, rank: ArrayLike) -> VideoIndex:
-        """Give the index whose frames are shown by ascending rank (an integer for each row), at the same times.
+        """Give the index whose frames are shown by ascending rank (an integer for each row).
 
-        For files without composition times: the rank comes from the picture order counts of the stream. Which
-        frames the edit list hides stays as it is, and the n-th frame shown gets the n-th time.
-        `has_composition_times` becomes true, and `pts` of the rows becomes the n-th smallest for the row of
-        n-th rank.
+        For files whose composition times do not tell the order: the rank comes from the picture order counts
+        of the stream. Which frames the edit list hides stays as it is, and the n-th frame shown gets the n-th
+        time. Where two frames had the same time, all are laid out anew at the distances of decoding. `pts` of
+        the row of n-th rank becomes the n-th smallest, and `has_composition_times` true.
         """
         ranks = _column(rank, len(self.samples), "rank")
         samples = self.samples.copy()
         samples["pts"][np.argsort(ranks, kind="stable")] = np.sort(self.samples["pts"])
         shown = self.presentation
-        order = np.lexsort((ranks[shown["row"]], shown["edit"]))
-        presentation = shown[order]
-        presentation["start"] = shown["start"]
+        presentation = shown[np.lexsort((ranks[shown["row"]], shown["edit"]))]
+        starts = shown["start"]
+        if bool((np.diff(starts) == 0).any()):
+            decoding = np.sort(samples["dts"][shown["row"]])
+            if bool((np.diff(decoding) > 0).all()):
+                starts = decoding + int(np.median(starts - decoding))
+        presentation["start"] = starts
         samples["display"] = display_column(presentation["row"], len(samples))
         return replace(self, samples=samples, presentation=presentation, has_composition_times=True)
 
     # Saving and loading
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the index to a file: a short header, then the tables as they are. Replaced whole or not at all."""
+        """Write the index to a file (a short header, then the tables), replaced whole or not at all."""
         header = json.dumps(self._header()).encode()
         target = Path(path)
         part = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.part")
@@ -514,7 +519,8 @@ def _entry_from_json(document: Any) -> SampleEntry:
     if color is not None:
         if not isinstance(color, list) or len(color) != 4 or not isinstance(color[3], bool):
             raise _malformed("a colour is not three numbers and a range")
-        color = Color(*(_in_range(value, 0, 65535, "colour") for value in color[:3]), full_range=color[3])
+        primaries, transfer, matrix = (_in_range(value, 0, 65535, "colour") for value in color[:3])
+        color = Color(primaries, transfer, matrix, full_range=color[3])
     aspect = document.get("pixel_aspect")
     if not isinstance(aspect, list) or len(aspect) != 2:
         raise _malformed("a pixel aspect is not two numbers")

@@ -68,7 +68,7 @@ def read_stsd(stsd: Box) -> list[DescribedEntry]:
     fields = stsd.fields()
     fields.version_and_flags()
     count = fields.unsigned(4)
-    entries = []
+    entries: list[DescribedEntry] = []
     for box in children(fields.rest(), "stsd"):
         if len(entries) == min(count, 65535):
             break
@@ -146,7 +146,7 @@ def _read_hvcc(fields: Fields) -> tuple[int, tuple[bytes, ...]]:
     length_size = (fields.unsigned(1) & 3) + 1
     if length_size == 3:
         raise corrupt("hvcC says NAL lengths of 3 bytes; only 1, 2 and 4 exist")
-    units = []
+    units: list[bytes] = []
     for _ in range(fields.unsigned(1)):
         fields.take(1)
         count = fields.unsigned(2)

@@ -63,7 +63,7 @@ class Run:
 
 def read_trex(mvex: memoryview) -> dict[int, Defaults]:
     """Defaults of each track by its id: trex (8.8.3)."""
-    defaults = {}
+    defaults: dict[int, Defaults] = {}
     for box in children(mvex, "mvex"):
         if box.type == b"trex":
             fields = box.fields()
@@ -254,4 +254,5 @@ def _times(
         starts[0] = first_dts
     anchor = np.maximum.accumulate(np.where(anchored, np.arange(len(runs)), 0))
     shift = starts[anchor] - elapsed[firsts[anchor]]
-    return np.repeat(shift, counts) + elapsed
+    times: NDArray[np.int64] = np.repeat(shift, counts) + elapsed
+    return times

@@ -216,7 +216,8 @@ def _build(
         size=source.size,
         identity=source.identity,
         track_id=track.track_id,
-        has_composition_times=columns.has_composition,
+        # Two frames at one time cannot both be right: then only the stream knows the order.
+        has_composition_times=columns.has_composition and bool((np.diff(shown["start"]) > 0).all()),
     )
 
 

@@ -57,10 +57,16 @@ class Columns:
             return other
         if not len(other):
             return self
-        names = ("offset", "size", "dts", "duration", "composition", "entry", "key", "sync", "overlap")
-        joined = [np.concatenate([getattr(self, name), getattr(other, name)]) for name in names]
         return Columns(
-            *joined,
+            offset=np.concatenate([self.offset, other.offset]),
+            size=np.concatenate([self.size, other.size]),
+            dts=np.concatenate([self.dts, other.dts]),
+            duration=np.concatenate([self.duration, other.duration]),
+            composition=np.concatenate([self.composition, other.composition]),
+            entry=np.concatenate([self.entry, other.entry]),
+            key=np.concatenate([self.key, other.key]),
+            sync=np.concatenate([self.sync, other.sync]),
+            overlap=np.concatenate([self.overlap, other.overlap]),
             has_composition=self.has_composition or other.has_composition,
             composition_shift=max(self.composition_shift, other.composition_shift),
         )
