@@ -92,9 +92,9 @@ class VideoIndex:
     - `rotation`, `mirrored`: to show a picture upright, first mirror it left to right where `mirrored`, then
       turn it clockwise by `rotation` degrees (0, 90, 180 or 270)
     - `size`, `identity`: of the bytes it was made from (see `Source`); `track_id`: of the track in the file
-    - `has_composition_times`: whether the file says in which order samples are composed. False where there are no
-      composition offsets (`pts` is `dts` then), and where two frames shown at the same time prove them wrong.
-      Then only the stream itself knows the order; see `with_display_order`.
+    - `has_composition_times`: whether the file says in which order samples are composed. False without
+      composition offsets (`pts` is `dts` then), and where two frames shown at one time prove them wrong. Then
+      only the stream itself knows the order; see `with_display_order`.
     """
 
     samples: StructuredArray
@@ -198,7 +198,7 @@ class VideoIndex:
         return int(self._by_offset[place])
 
     def row_of_display(self, display: int) -> int:
-        """Row of a frame by its place in presentation order (negative: from the end); else FrameIndexError."""
+        """Row of a frame by its place in presentation order (negative: from the end), or FrameIndexError."""
         if not -len(self) <= display < len(self):
             raise FrameIndexError(
                 f"frame {display} of a video of {len(self)} frames: ask for one from 0 to {len(self) - 1}"

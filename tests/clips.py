@@ -10,13 +10,47 @@ __all__ = ["CLIPS"]
 
 # x265 as most encoders use it: B pyramid, open GOPs (CRA with RASL pictures), several GOPs in a short clip.
 _OPEN_GOP = "-x265-params log-level=error:keyint=12:min-keyint=6:open-gop=1:bframes=3:scenecut=0"
+_CLOSED_GOP = "-x265-params log-level=error:keyint=12:min-keyint=12:open-gop=0:bframes=3:scenecut=0"
+_NO_B = "-x265-params log-level=error:keyint=12:bframes=0:scenecut=0"
 _SOURCE = "-f lavfi -i testsrc2=size=192x108:rate=25:duration=2"
-_HEVC = f"-c:v libx265 -preset ultrafast -pix_fmt yuv420p {_OPEN_GOP}"
+_TONE = "-f lavfi -i sine=duration=2"
+_HEVC = "-c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1"
 
 CLIPS: dict[str, str] = {
     # Plain containers around the same 50 pictures.
-    "plain.mp4": f"{_SOURCE} {_HEVC} -tag:v hvc1",
+    "plain.mp4": f"{_SOURCE} {_HEVC} {_OPEN_GOP}",
+    "closed.mp4": f"{_SOURCE} {_HEVC} {_CLOSED_GOP}",
+    "no_b.mp4": f"{_SOURCE} {_HEVC} {_NO_B}",
+    "one_frame.mp4": f"{_SOURCE} {_HEVC} {_OPEN_GOP} -frames:v 1",
     "hev1.mp4": "-i {plain.mp4} -c copy -tag:v hev1",
-    "faststart.mp4": "-i {plain.mp4} -c copy -tag:v hvc1 -movflags +faststart",
-    "plain.mov": "-i {plain.mp4} -c copy -tag:v hvc1",
+    "faststart.mp4": "-i {plain.mp4} -c copy -movflags +faststart",
+    "plain.mov": "-i {plain.mp4} -c copy",
+    "with_sound.mp4": f"{_SOURCE} {_TONE} {_HEVC} {_OPEN_GOP} -c:a aac",
+    "timescale_1000.mp4": "-i {plain.mp4} -c copy -video_track_timescale 1000",
+    "timescale_30000.mp4": "-i {plain.mp4} -c copy -video_track_timescale 30000",
+    "negative_offsets.mp4": "-i {plain.mp4} -c copy -movflags +negative_cts_offsets",
+    "two_tracks.mp4": "-i {plain.mp4} -i {one_frame.mp4} -map 1:v -map 0:v -c copy",
+    "no_edit_list.mp4": "-i {plain.mp4} -c copy -use_editlist 0",
+    # Fragmented.
+    "fragmented.mp4": "-i {plain.mp4} -c copy -movflags frag_keyframe+empty_moov",
+    "fragmented_moof_base.mp4": "-i {plain.mp4} -c copy -movflags frag_keyframe+empty_moov+default_base_moof",
+    "fragment_each_frame.mp4": "-i {plain.mp4} -c copy -movflags frag_every_frame+empty_moov",
+    "fragmented_negative.mp4": (
+        "-i {plain.mp4} -c copy -movflags frag_keyframe+empty_moov+negative_cts_offsets"
+    ),
+    "fragmented_after_moov.mp4": "-i {plain.mp4} -c copy -movflags frag_keyframe",
+    "fragmented_with_sound.mp4": "-i {with_sound.mp4} -c copy -movflags frag_keyframe+empty_moov",
+    "fragmented_separate.mp4": (
+        "-i {with_sound.mp4} -c copy -movflags frag_keyframe+empty_moov+separate_moof+default_base_moof"
+    ),
+    "fragmented_omit_tfhd.mp4": (
+        "-i {with_sound.mp4} -c copy -movflags frag_keyframe+empty_moov+omit_tfhd_offset"
+    ),
+    "dash.mp4": "-i {plain.mp4} -c copy -movflags dash+frag_keyframe+global_sidx",
+    # Cut by `-c copy`: the edit list hides what comes before the cut, and the first key frame may be a CRA.
+    "cut_start.mp4": "-ss 0.7 -i {plain.mp4} -c copy",
+    "cut_both.mp4": "-ss 0.7 -i {plain.mp4} -t 0.83 -c copy",
+    "cut_closed.mp4": "-ss 0.7 -i {closed.mp4} -t 0.5 -c copy",
+    "cut_with_sound.mp4": "-ss 0.55 -i {with_sound.mp4} -t 0.9 -c copy",
+    "delayed.mp4": "-itsoffset 0.5 -i {plain.mp4} -i {with_sound.mp4} -map 0:v -map 1:a -c copy",
 }
