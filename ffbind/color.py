@@ -95,8 +95,8 @@ def _ycc_of_rgb(matrix: int) -> NDArray[np.float64]:
     if weights is None:
         name = next((known.name for known in Matrix if known == matrix), "reserved")
         raise UnsupportedError(
-            f"Matrix coefficients {matrix} ({name}) of H.273 are not a constant 3x3 matrix, so there is no RGB "
-            "or JPEG of this picture; use the planes as decoded with a tool that knows this colour space."
+            f"Matrix coefficients {matrix} ({name}) of H.273 are not a constant 3x3 matrix, so there is no "
+            "RGB or JPEG of this picture; use the planes as decoded with a tool that knows this colour space."
         )
     red, blue = weights
     luma = np.array([red, 1 - red - blue, blue])

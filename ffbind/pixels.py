@@ -52,7 +52,7 @@ Size = tuple[int | None, int | None]
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """How the samples of one AVPixelFormat lie in planes; chroma is luma's size >> log2_chroma, rounded up."""
+    """How samples of an AVPixelFormat lie in planes; chroma is luma's size >> log2_chroma, rounded up."""
 
     bit_depth: int
     log2_chroma_x: int
@@ -449,9 +449,9 @@ def to_numpy(picture: Picture, format: str = "rgb24", size: Size | None = None) 
     - "rgb24": (H, W, 3) uint8, R' G' B' from 0 to 255, in the video's own primaries and transfer function.
     - "bgr24": the same in OpenCV's order.
     - "gray8": (H, W) uint8, luma over the full range 0 to 255; of planar RGB the luma of BT.601.
-    - "yuv420p": (H * 3 / 2, W) uint8, samples in the video's own range and matrix, rounded to 8 bits, laid out
-      as OpenCV's I420: Y (H rows), then Cb and Cr, H / 2 rows of W / 2 each. An odd H or W is first made even
-      by repeating the last row or column. 4:2:2 and 4:4:4 are averaged, gray gets chroma 128, planar RGB
+    - "yuv420p": (H * 3 / 2, W) uint8, samples in the video's own range and matrix, rounded to 8 bits, laid
+      out as OpenCV's I420: Y (H rows), then Cb and Cr, H / 2 rows of W / 2 each. An odd H or W is first made
+      even by repeating the last row or column. 4:2:2 and 4:4:4 are averaged, gray gets chroma 128, planar RGB
       becomes full-range BT.601.
     - "rgb48": (H, W, 3) uint16, as rgb24 with white at 65535, whatever the bit depth of the video.
     - "gray16": (H, W) uint16, as gray8 with white at 65535.
