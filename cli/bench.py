@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import ffbind
-from streamer.client import Client
-from streamer.messages import FrameError
+from streamer.client import Client, ClientError, FrameAnswer
 
 from .child import ServerProcess, own_server
 from .console import Mistake, examples, human_bytes, progress, say
 from .measure import PERCENTILES, Measurement
 
 if TYPE_CHECKING:
-    from ffbind import VideoIndex
+    from rich.progress import TaskID
+
+    from ffbind.index import VideoIndex
 
 __all__ = ["EXAMPLES", "Pattern", "Wanted", "choose", "command"]
 
@@ -127,7 +128,7 @@ async def _runs(
             for depth in dict.fromkeys((in_flight, 1)):
                 task = bar.add_task(f"{depth} in flight", total=len(wanted), note="")
 
-                def tick(done: int, seconds: float, task: object = task) -> None:
+                def tick(done: int, seconds: float, task: TaskID = task) -> None:
                     bar.update(task, completed=done, note=f"{done / seconds:.0f} frames/s")
 
                 results.append(await _run(client, wanted, depth, tick))
@@ -153,20 +154,22 @@ async def _run(
         await send(index)
     following = len(sent)
     now = start
-    async for answer in client.answers():
+    while sent:
+        answer = await client.answer()
         now = time.perf_counter()
+        if answer.index not in sent:
+            said = "" if isinstance(answer, FrameAnswer) else f": {answer.code}, {answer.message}"
+            raise ClientError(f"the server's answer belongs to no request{said}")
         asked = sent.pop(answer.index)
-        if isinstance(answer, FrameError):
-            codes.append(answer.code or answer.error)
-        else:
+        if isinstance(answer, FrameAnswer):
             latencies.append(now - asked)
             sizes.append(len(answer.jpeg))
+        else:
+            codes.append(answer.code)
         if following < len(wanted):
             await send(following)
             following += 1
         tick(len(latencies) + len(codes), now - start)
-        if not sent:
-            break
     return Measurement(
         requested=len(wanted),
         in_flight=in_flight,

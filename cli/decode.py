@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,8 +17,9 @@ from .console import Mistake, err, examples, human_bytes, out, say, tracked
 from .png import encode_png
 
 if TYPE_CHECKING:
-    from ffbind import Frame, Video
+    from ffbind.frame import Frame
     from ffbind.pixels import Size
+    from ffbind.video import Video
 
 __all__ = ["EXAMPLES", "Format", "command"]
 
@@ -158,11 +160,11 @@ def _getters(
 ) -> list[tuple[str, Callable[[], Frame]]]:
     """Give one function for each frame wanted, with its name for messages."""
     if time is not None:
-        return [(f"time {at} s", lambda at=at: video.frame_at(at)) for at in time]
+        return [(f"time {at} s", partial(video.frame_at, at)) for at in time]
     if offset is not None:
-        return [(f"offset {at}", lambda at=at: video.frame_at_offset(at, irap_offset)) for at in offset]
+        return [(f"offset {at}", partial(video.frame_at_offset, at, irap_offset)) for at in offset]
     numbers = frame if frame is not None else list(range(len(video)))[_slice(frames or "")]
-    return [(f"frame {number}", lambda number=number: video[number]) for number in numbers]
+    return [(f"frame {number}", partial(video.__getitem__, number)) for number in numbers]
 
 
 def _slice(text: str) -> slice:

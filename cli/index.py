@@ -19,7 +19,8 @@ from ffbind.hevc import Kind
 from .console import Mistake, examples, facts, human_bytes, out, say
 
 if TYPE_CHECKING:
-    from ffbind import Video, VideoIndex
+    from ffbind.index import VideoIndex
+    from ffbind.video import Video
 
 __all__ = ["EXAMPLES", "Row", "command", "rows"]
 
@@ -35,7 +36,7 @@ _SUFFIXES = (".csv", ".json", ".ffindex")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One sample: `frame` is its number in presentation order, None where it is never on screen."""
+    """One sample; `frame` is its number in presentation order, None where it is never on screen."""
 
     frame: int | None
     offset: int
@@ -43,7 +44,7 @@ class Row:
     irap_offset: int | None
     time: float | None
     duration: float | None
-    kind: str
+    kind: str | None
 
 
 def command(
@@ -74,9 +75,8 @@ def command(
     if output is not None and output.suffix.lower() not in _SUFFIXES:
         raise Mistake(f"{output}: the name must end in .csv, .json or .ffindex, to say what to write")
     with ffbind.open(video) as opened:
-        if scan:
-            opened.scan()
-        index = opened.index
+        # Without composition times in the file, only the stream itself says in which order frames are shown.
+        index = opened.scan() if scan or not opened.index.has_composition_times else opened.index
         if output is not None:
             _write(opened, index, output)
         elif as_json:
@@ -94,7 +94,7 @@ def rows(index: VideoIndex) -> list[Row]:
     offsets = samples["offset"].tolist()
     sizes = samples["size"].tolist()
     iraps = samples["irap"].tolist()
-    kinds = [Kind(kind).name for kind in samples["kind"].tolist()]
+    kinds = [None if kind == Kind.UNKNOWN else Kind(kind).name for kind in samples["kind"].tolist()]
 
     def make(row: int, frame: int | None, time: float | None, duration: float | None) -> Row:
         irap = offsets[iraps[row]] if iraps[row] >= 0 else None
@@ -176,7 +176,7 @@ def _show(path: Path, video: Video, index: VideoIndex, limit: int) -> None:
             str(row.size),
             "?" if row.irap_offset is None else str(row.irap_offset),
             "-" if row.time is None else f"{row.time:.3f}",
-            "" if row.kind == "UNKNOWN" else row.kind,
+            row.kind or "",
             style="cyan" if starts_gop else "",
         )
     out.print(table)

@@ -53,8 +53,8 @@ def streamer(
         raise typer.Exit(2)
 
 
-for module in (serve, bench, decode, index):
-    app.command(epilog=module.EXAMPLES)(module.command)
+for name, module in (("serve", serve), ("bench", bench), ("decode", decode), ("index", index)):
+    app.command(name, epilog=module.EXAMPLES)(module.command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

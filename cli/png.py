@@ -32,7 +32,7 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
         [
             b"\x89PNG\r\n\x1a\n",
             _chunk(b"IHDR", header),
-            _chunk(b"IDAT", zlib.compress(filtered, 4)),
+            _chunk(b"IDAT", zlib.compress(filtered.tobytes(), 4)),
             _chunk(b"IEND", b""),
         ]
     )

@@ -1,0 +1,67 @@
+"""`streamer index`: its CSV, JSON and saved index say what the library's index says."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ffbind
+from ffbind.hevc import Kind
+
+
+@pytest.mark.parametrize("name", ["plain.mp4", "fragmented.mp4", "cut_start.mp4"])
+def test_csv_has_a_row_for_each_sample(
+    clip: Callable[[str], Path], streamer: Callable[..., Any], name: str
+) -> None:
+    run = streamer("index", clip(name), "--scan")
+    rows = list(csv.DictReader(io.StringIO(run.out)))
+    with ffbind.open(clip(name)) as video:
+        index = video.scan()
+    samples = index.samples
+    assert len(rows) == len(samples)
+    shown, hidden = rows[: len(index)], rows[len(index) :]
+    assert [int(row["frame"]) for row in shown] == list(range(len(index)))
+    assert [int(row["offset"]) for row in shown] == samples["offset"][index.order].tolist()
+    assert [float(row["time"]) for row in shown] == index.times.tolist()
+    assert [row["frame"] for row in hidden] == [""] * len(hidden)
+    assert [int(row["offset"]) for row in hidden] == samples["offset"][samples["display"] < 0].tolist()
+    for row in rows:
+        number = index.row_of_offset(int(row["offset"]))
+        assert number is not None
+        assert int(row["size"]) == samples["size"][number]
+        assert row["kind"] == Kind(samples["kind"][number]).name
+        assert int(row["irap_offset"]) == samples["offset"][samples["irap"][number]]
+
+
+def test_json_on_standard_output_and_in_a_file(
+    clip: Callable[[str], Path], streamer: Callable[..., Any], tmp_path: Path
+) -> None:
+    document = json.loads(streamer("index", clip("plain.mp4"), "--json").out)
+    assert (document["codec"], document["width"], document["height"], document["frames"]) == (
+        "hevc",
+        192,
+        108,
+        50,
+    )
+    assert len(document["samples"]) == 50
+    streamer("index", clip("plain.mp4"), "-o", tmp_path / "x.json")
+    assert json.loads((tmp_path / "x.json").read_text()) == document
+
+
+def test_saved_index_opens_the_video(
+    clip: Callable[[str], Path], streamer: Callable[..., Any], tmp_path: Path
+) -> None:
+    run = streamer("index", clip("plain.mp4"), "--scan", "-o", tmp_path / "x.ffindex")
+    assert run.out.startswith(str(tmp_path / "x.ffindex"))
+    with (
+        ffbind.open(clip("plain.mp4"), index=tmp_path / "x.ffindex") as video,
+        ffbind.open(clip("plain.mp4")) as plain,
+    ):
+        assert video.index.samples["kind"].max() != Kind.UNKNOWN
+        assert (video[33].to_numpy() == plain[33].to_numpy()).all()
