@@ -15,6 +15,7 @@ import ffbind
 
 from .console import Mistake, err, examples, human_bytes, out, say, tracked
 from .png import encode_png
+from .video import open_video
 
 if TYPE_CHECKING:
     from ffbind.frame import Frame
@@ -106,7 +107,7 @@ def command(
         raise Mistake(f"--quality is for JPEG; {chosen} keeps every pixel")
 
     size = None if width is None and height is None else (width, height)
-    with ffbind.open(video) as opened:
+    with open_video(video) as opened:
         getters = _getters(opened, frame, frames, time, offset, irap_offset)
         if not getters:
             raise Mistake(f"--frames {frames} chooses nothing; {video} has {len(opened)} frames")
