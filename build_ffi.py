@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parent
 CSRC = ROOT / "ffbind" / "csrc"
 LIBRARIES = ("libavformat", "libavcodec", "libavutil", "libswscale")
 
+C_FLAGS = ("-std=c11", "-D_DEFAULT_SOURCE", "-O3", "-fvisibility=hidden")
+
 LIBAV = r"""
 /* libavutil */
 unsigned avutil_version(void);
@@ -35,6 +37,7 @@ int av_strerror(int errnum, char *errbuf, size_t errbuf_size);
 #define AVERROR_EOF ...
 #define AVERROR_INVALIDDATA ...
 #define AVERROR_EXTERNAL ...
+#define AVERROR_PATCHWELCOME ...
 #define AVERROR_EXIT ...
 typedef struct AVRational { int num; int den; ...; } AVRational;
 typedef struct AVDictionary AVDictionary;
@@ -140,7 +143,7 @@ def make_builder() -> FFI:
         sources=[str(source.relative_to(ROOT)) for source in sorted(CSRC.glob("*.c"))],
         depends=[str(header.relative_to(ROOT)) for header in sorted(CSRC.glob("*.h"))],
         include_dirs=[str(CSRC.relative_to(ROOT))],
-        extra_compile_args=["-std=c11", "-D_DEFAULT_SOURCE", "-O3", "-fvisibility=hidden", *flags, *shlex.split(os.environ.get("FFBIND_CFLAGS", ""))],
+        extra_compile_args=[*C_FLAGS, *flags, *shlex.split(os.environ.get("FFBIND_CFLAGS", ""))],
         extra_link_args=[*links, *shlex.split(os.environ.get("FFBIND_LDFLAGS", ""))],
         py_limited_api=True,
     )

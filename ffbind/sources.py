@@ -11,11 +11,19 @@ import os
 import stat
 import threading
 from collections.abc import Sequence
-from typing import Any, BinaryIO, Protocol, TypeAlias, runtime_checkable
+from typing import Any, BinaryIO, Protocol, TypeAlias, cast, runtime_checkable
 
 from .errors import ClosedError, NotVideoError, SourceChangedError, SourceError
 
-__all__ = ["BytesSource", "FileObjectSource", "FileSource", "Source", "SourceLike", "as_source", "read_exactly"]
+__all__ = [
+    "BytesSource",
+    "FileObjectSource",
+    "FileSource",
+    "Source",
+    "SourceLike",
+    "as_source",
+    "read_exactly",
+]
 
 
 @runtime_checkable
@@ -98,7 +106,9 @@ class FileSource(_Ranges):
             if stat.S_ISDIR(status.st_mode):
                 raise NotVideoError(f"{self.path}: a folder, not a video file; name a file inside it")
             if not stat.S_ISREG(status.st_mode):
-                raise NotVideoError(f"{self.path}: not a regular file; copy it to one first (random access is needed)")
+                raise NotVideoError(
+                    f"{self.path}: not a regular file; copy it to one first (random access is needed)"
+                )
         except BaseException:
             os.close(fd)
             raise
@@ -179,7 +189,9 @@ class FileObjectSource(_Ranges):
                 if not part:
                     break
                 if not isinstance(part, (bytes, bytearray, memoryview)):
-                    raise SourceError(f"the file object returned {type(part).__name__}, not bytes; open it in mode 'rb'")
+                    raise SourceError(
+                        f"the file object returned {type(part).__name__}, not bytes; open it in mode 'rb'"
+                    )
                 if len(part) > length:
                     raise SourceError(f"the file object returned {len(part)} bytes where {length} were asked")
                 parts.append(bytes(part))
@@ -202,7 +214,7 @@ def as_source(source: SourceLike) -> Source:
     if hasattr(source, "read") and hasattr(source, "seek"):
         return FileObjectSource(source)
     try:
-        return BytesSource(memoryview(source))
+        return BytesSource(memoryview(cast("bytes", source)))
     except TypeError:
         raise TypeError(
             f"cannot read a video from {type(source).__name__}: pass a path, bytes, a binary file object, or an object "
