@@ -58,7 +58,7 @@ def make(
     turn: tuple[int, bool] = (0, False),
     seed: int = 0,
 ) -> Picture:
-    """Give a picture of random samples over all code values; rows are padded with junk, as a decoder's are."""
+    """Give a picture of random samples over all code values; rows are padded with junk, as by a decoder."""
     kind, depth, (x, y) = layout_of(pixel_format)
     random = np.random.default_rng([seed, width, height])
     planes = []
@@ -619,7 +619,7 @@ def test_rgb_against_the_ffmpeg_command(pixel_format: str, full_range: bool, mat
     done = subprocess.run(command, input=raw, check=True, capture_output=True)
     theirs = np.frombuffer(done.stdout, np.uint8).reshape(height, width, 3).astype(int)
     difference = np.abs(to_numpy(picture).astype(int) - theirs)
-    # Both round; they differ where their roundings do. Deep full-range samples libswscale shifts down (4:1, 16:1)
+    # Both round; libswscale shifts deep full-range samples down (4:1, 16:1)
     # instead of dividing by 1023 / 255 or 4095 / 255, as H.273 says.
     assert difference.max() <= 2
     assert difference.mean() <= (0.6 if full_range and depth > 8 else 0.1)
