@@ -18,7 +18,7 @@ import typer
 from streamer.client import Client, ClientError, FrameAnswer
 
 from .child import ServerProcess, own_server
-from .console import Mistake, examples, human_bytes, progress, say
+from .console import Mistake, examples, human_bytes, out, progress, say
 from .measure import PERCENTILES, Measurement
 from .video import open_video
 
@@ -195,8 +195,10 @@ def _json(main: Measurement, single: Measurement | None, server_cpu: float | Non
 def _show(
     what: str, pattern: Pattern, main: Measurement, single: Measurement | None, server_cpu: float | None
 ) -> None:
+    title, figures = main.block().split("\n", 1)
     say("")
-    say(main.block())
+    out.print(title, style="bold cyan")
+    say(figures)
     say("")
     say(f"{what}, {pattern}, one frame a request")
     say("")

@@ -166,7 +166,8 @@ def _show(path: Path, video: Video, index: VideoIndex, limit: int) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("frame", "offset", "size", "irap_offset", "time"):
         table.add_column(name, justify="right")
-    table.add_column("kind")
+    if known:
+        table.add_column("kind")
     listed = rows(index)
     for row in listed[: limit or None]:
         starts_gop = row.offset == row.irap_offset
@@ -176,7 +177,7 @@ def _show(path: Path, video: Video, index: VideoIndex, limit: int) -> None:
             str(row.size),
             "?" if row.irap_offset is None else str(row.irap_offset),
             "-" if row.time is None else f"{row.time:.3f}",
-            row.kind or "",
+            *([row.kind] if known else []),
             style="cyan" if starts_gop else "",
         )
     out.print(table)
