@@ -109,7 +109,7 @@ def test_colours_come_back(pixel_format: str, matrix: int, full_range: bool) -> 
         rgb = np.repeat((rgb @ [kr, 1 - kr - kb, kb])[..., None], 3, axis=-1)
     difference = np.abs(decoded - 255 * rgb)
     # Two roundings to 8 bits on the way and a DCT; replicated chroma is up to half a chroma sample off.
-    assert difference.max() <= 5
+    assert difference.max() <= 7
     assert difference.mean() <= 1
     # What our own RGB says of the same planes is nearer: the same samples, replicated the same way.
     own = np.abs(decoded - to_numpy(picture).astype(int))
@@ -129,7 +129,7 @@ def test_a_swapped_matrix_is_seen() -> None:
         taken_as = Picture(written.planes, "yuv444p", 8, wrong, 0, mirrored=False)
         difference = np.abs(decode_rgb(to_jpeg(taken_as, quality=100)) - 255 * rgb)
         assert difference.mean() > 1.6
-        assert difference.max() > 5
+        assert difference.max() > 7
 
 
 @needs_ffmpeg
@@ -194,7 +194,7 @@ def test_shown_upright(pixel_format: str, rotation: int, mirrored: bool) -> None
     rgb = scene(64, 48)
     picture = encode_scene(rgb, pixel_format, Color(1, 1, 1, full_range=False), rotation, mirrored)
     difference = np.abs(decode_rgb(to_jpeg(picture, quality=100)) - 255 * upright(rgb, rotation, mirrored))
-    assert difference.max() <= 5
+    assert difference.max() <= 7
 
 
 @needs_ffmpeg
