@@ -24,7 +24,7 @@ _FIRST_BOXES = frozenset(
 )
 _STILL_BRANDS = frozenset(b"heic heix heim heis avif mif1 jpeg".split())
 _WINDOW = 64 << 10
-_MAX_CHILDREN = 65536
+_MAX_CHILDREN = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,15 @@ class Limits:
 
     header_bytes: int = 512 << 20
     """Bytes of moov, and of all moof boxes together."""
-    samples: int = 50_000_000
+    samples: int = 20_000_000
     boxes: int = 1_000_000
     """Boxes at the top level."""
-    edit_work: int = 500_000_000
+    fragment_boxes: int = 5_000_000
+    """Boxes inside all moof boxes together."""
+    tracks: int = 256
+    sample_entries: int = 256
+    edits: int = 10_000
+    edit_work: int = 100_000_000
     """Samples visited by all edits of an edit list together."""
 
     def check(self, value: int, limit: int, what: str) -> None:

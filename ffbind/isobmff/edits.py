@@ -28,7 +28,7 @@ class Edit:
     media_time: int
 
 
-def read_elst(elst: Box) -> list[Edit]:
+def read_elst(elst: Box, limits: Limits) -> list[Edit]:
     """Read an edit list. Like libavformat, goes by the size of the box where the count does not fit it."""
     fields = elst.fields()
     version, _ = fields.version_and_flags()
@@ -37,6 +37,7 @@ def read_elst(elst: Box) -> list[Edit]:
     entry_size = 2 * time_size + 4
     if count * entry_size != fields.left:
         count = fields.left // entry_size
+    limits.check(count, limits.edits, "edits")
     rows = np.frombuffer(
         fields.take(count * entry_size),
         [("duration", f">u{time_size}"), ("media_time", f">i{time_size}"), ("rate", ">u4")],

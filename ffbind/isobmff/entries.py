@@ -10,9 +10,9 @@ from ffbind.color import Color
 from ffbind.errors import EncryptedError, UnsupportedError
 from ffbind.index import SampleEntry
 
-from .boxes import Box, Fields, children, corrupt, find, name_of
+from .boxes import Box, Fields, Limits, children, corrupt, find, name_of
 
-__all__ = ["DescribedEntry", "read_stsd"]
+__all__ = ["DescribedEntry", "parse_hvcc", "read_stsd"]
 
 _HEVC = frozenset((b"hvc1", b"hev1", b"dvh1", b"dvhe"))
 _ENCRYPTED = frozenset((b"encv", b"drmi"))
@@ -63,14 +63,15 @@ class DescribedEntry:
         self.error = error
 
 
-def read_stsd(stsd: Box) -> list[DescribedEntry]:
+def read_stsd(stsd: Box, limits: Limits) -> list[DescribedEntry]:
     """Read all sample entries; one that is not HEVC carries its error, raised only when a sample uses it."""
     fields = stsd.fields()
     fields.version_and_flags()
     count = fields.unsigned(4)
+    limits.check(count, limits.sample_entries, "sample entries")
     entries: list[DescribedEntry] = []
     for box in children(fields.rest(), "stsd"):
-        if len(entries) == min(count, 65535):
+        if len(entries) == count:
             break
         entries.append(_describe(box))
     if len(entries) < count:
@@ -138,6 +139,11 @@ def _read_hevc_entry(box: Box) -> SampleEntry:
         pixel_aspect=_read_pasp(boxes[b"pasp"].fields()) if b"pasp" in boxes else (1, 1),
         dolby_vision_profile=None if dolby_vision is None else _read_dolby_vision(dolby_vision.fields()),
     )
+
+
+def parse_hvcc(record: bytes | bytearray | memoryview) -> tuple[int, tuple[bytes, ...]]:
+    """Read an hvcC record on its own: bytes of a NAL length, NAL units of its arrays in their order."""
+    return _read_hvcc(Fields(memoryview(record), "hvcC"))
 
 
 def _read_hvcc(fields: Fields) -> tuple[int, tuple[bytes, ...]]:

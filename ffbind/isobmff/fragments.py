@@ -74,30 +74,37 @@ def read_trex(mvex: memoryview) -> dict[int, Defaults]:
 
 
 def read_fragments(
-    moofs: list[tuple[int, memoryview]], trex: dict[int, Defaults], limits: Limits
+    moofs: list[tuple[int, memoryview]], trex: dict[int, Defaults], file_size: int, limits: Limits
 ) -> dict[int, list[Run]]:
     """Collect the runs of all tracks by track id, in file order; a moof comes with its place in the file."""
     runs: dict[int, list[Run]] = {}
     counts: dict[int, int] = {}
+    visited = 0
     for position, payload in moofs:
         # Where tfhd names no base, data goes on where that of the track fragment before it ends (8.8.7.1).
         base = position
         for box in children(payload, "moof"):
             if box.type != b"traf":
                 continue
-            track_id, read = _read_traf(box, trex, position, base)
+            boxes = list(children(box.payload, "traf"))
+            visited += 1 + len(boxes)
+            limits.check(visited, limits.fragment_boxes, "boxes in fragments")
+            track_id, read = _read_traf(boxes, trex, position, base)
             if read:
                 base = read[-1].offset + read[-1].data_size()
                 runs.setdefault(track_id, []).extend(read)
+                for run in read:
+                    # No table stands behind a count without sizes, so nothing but the file itself bounds it.
+                    if not run.flags & _SIZE and run.count * max(run.defaults.size, 1) > file_size:
+                        raise corrupt(f"trun says {run.count} samples, more than the file holds")
                 counts[track_id] = counts.get(track_id, 0) + sum(run.count for run in read)
                 limits.check(counts[track_id], limits.samples, "samples")
     return runs
 
 
 def _read_traf(
-    traf: Box, trex: dict[int, Defaults], moof_position: int, implicit_base: int
+    boxes: list[Box], trex: dict[int, Defaults], moof_position: int, implicit_base: int
 ) -> tuple[int, list[Run]]:
-    boxes = list(children(traf.payload, "traf"))
     header = next((box for box in boxes if box.type == b"tfhd"), None)
     if header is None:
         raise corrupt(f"the fragment at byte {moof_position} has a traf without tfhd")
@@ -126,11 +133,10 @@ def _read_traf(
         fields = box.fields()
         _, flags = fields.version_and_flags()
         count = fields.unsigned(4)
+        # 8.8.8.1: without an offset of its own, right after the data of the run before it.
+        offset = runs[-1].offset + runs[-1].data_size() if runs else base
         if flags & _DATA_OFFSET:
             offset = base + fields.signed(4)
-        else:
-            # 8.8.8.1: right after the data of the run before it.
-            offset = runs[-1].offset + runs[-1].data_size() if runs else base
         if not 0 <= offset < _OFFSET_LIMIT:
             raise corrupt(f"the fragment at byte {moof_position} has its data at {offset}, outside any file")
         first_flags = fields.unsigned(4) if flags & _FIRST_FLAGS else None

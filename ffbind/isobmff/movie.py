@@ -67,10 +67,10 @@ def read_index(source: Source, track: int | None = None, *, limits: Limits | Non
             "the moov box is compressed (cmov); convert the file with `ffmpeg -c copy` first"
         )
     movie_timescale, movie_matrix = _read_mvhd(moov)
-    tracks = _read_tracks(top.moov)
+    tracks = _read_tracks(top.moov, limits)
     mvex = moov.get(b"mvex")
     trex = read_trex(mvex.payload) if mvex else {}
-    runs = read_fragments(top.moofs, trex, limits)
+    runs = read_fragments(top.moofs, trex, source.size, limits)
     chosen = _choose(tracks, runs, track)
     return _build(source, chosen, runs.get(chosen.track_id, []), movie_timescale, movie_matrix, limits)
 
@@ -91,16 +91,19 @@ def _read_matrix(fields: Fields) -> tuple[int, ...]:
     return tuple(fields.signed(4) for _ in range(9))
 
 
-def _read_tracks(moov: memoryview) -> list[_Track]:
+def _read_tracks(moov: memoryview, limits: Limits) -> list[_Track]:
     """Read the video tracks; what is wrong with other tracks does not matter."""
     tracks: list[_Track] = []
     # libavformat stops applying edit lists sample by sample for this and all later tracks once one has no
     # stts entry.
     edits_apply = True
     video_seen = False
+    count = 0
     for box in children(moov, "moov"):
         if box.type != b"trak":
             continue
+        count += 1
+        limits.check(count, limits.tracks, "tracks")
         trak = find(box.payload, "trak")
         mdia = find(trak[b"mdia"].payload, "mdia") if b"mdia" in trak else {}
         minf = find(mdia[b"minf"].payload, "minf") if b"minf" in mdia else {}
@@ -183,8 +186,8 @@ def _build(
     stbl = find(track.stbl, "stbl")
     if b"stsd" not in stbl:
         raise corrupt("its video track has no stsd box, so its codec is not known")
-    described = read_stsd(stbl[b"stsd"])
-    columns = read_sample_table(track.stbl, limits)
+    described = read_stsd(stbl[b"stsd"], limits)
+    columns = read_sample_table(track.stbl, source.size, limits)
     if runs:
         first_dts = int(columns.dts[-1] + columns.duration[-1]) if len(columns) else 0
         groups = [box for box in children(track.stbl, "stbl") if box.type == b"sgpd"]
@@ -198,7 +201,7 @@ def _build(
         )
     limits.check(len(columns), limits.samples, "samples")
     entries, entry_column = _use_entries(described, columns, _external_references(track.minf))
-    edits = _read_edits(track.edts)
+    edits = _read_edits(track.edts, limits)
     if edits and track.edits_apply and not runs:
         shown = present(columns, edits, movie_timescale, timescale, limits)
     else:
@@ -232,9 +235,9 @@ def _read_timescale(mdia: Boxes) -> int:
     return timescale
 
 
-def _read_edits(edts: Box | None) -> list[Edit]:
+def _read_edits(edts: Box | None, limits: Limits) -> list[Edit]:
     elst = None if edts is None else find(edts.payload, "edts").get(b"elst")
-    return [] if elst is None else read_elst(elst)
+    return [] if elst is None else read_elst(elst, limits)
 
 
 def _external_references(minf: Boxes) -> set[int]:

@@ -72,13 +72,13 @@ class Columns:
         )
 
 
-def read_sample_table(payload: memoryview, limits: Limits) -> Columns:
+def read_sample_table(payload: memoryview, file_size: int, limits: Limits) -> Columns:
     """Expand the tables of one track, given the payload of its stbl box."""
     boxes = list(children(payload, "stbl"))
     stbl: Boxes = {}
     for box in boxes:
         stbl.setdefault(box.type, box)
-    size = _read_sizes(stbl, limits)
+    size = _read_sizes(stbl, file_size, limits)
     count = len(size)
     if count == 0:
         return Columns.empty()
@@ -102,7 +102,7 @@ def read_sample_table(payload: memoryview, limits: Limits) -> Columns:
     )
 
 
-def _read_sizes(stbl: Boxes, limits: Limits) -> NDArray[np.int64]:
+def _read_sizes(stbl: Boxes, file_size: int, limits: Limits) -> NDArray[np.int64]:
     """Sizes in bytes: stsz (8.7.3.2) or stz2 (8.7.3.3)."""
     if b"stsz" in stbl:
         fields = stbl[b"stsz"].fields()
@@ -110,6 +110,9 @@ def _read_sizes(stbl: Boxes, limits: Limits) -> NDArray[np.int64]:
         constant, count = fields.unsigned(4), fields.unsigned(4)
         limits.check(count, limits.samples, "samples")
         if constant:
+            # No table stands behind this count, so nothing but the file itself bounds it.
+            if constant * count > file_size:
+                raise corrupt(f"stsz says {count} samples of {constant} bytes each, more than the file holds")
             return np.full(count, constant, dtype=np.int64)
         return fields.table(count)[:, 0]
     if b"stz2" not in stbl:
