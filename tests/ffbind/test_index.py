@@ -1,0 +1,421 @@
+"""VideoIndex: look-ups, new indexes from old ones, saving and loading, and what malformed ones are told."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ffbind.color import Color
+from ffbind.errors import CorruptError, FrameIndexError, FrameTimeError, IndexMismatchError, SourceError
+from ffbind.hevc import Kind
+from ffbind.index import PRESENTATION_DTYPE, SAMPLE_DTYPE, SampleEntry, VideoIndex
+from ffbind.isobmff import read_index
+from ffbind.sources import BytesSource, FileSource, as_source
+
+Clip = Callable[[str], Path]
+
+ENTRY = SampleEntry(
+    fourcc="hvc1",
+    nal_length_size=4,
+    parameter_sets=(b"\x40\x01vps", b"\x42\x01sps", b"\x44\x01pps"),
+    width=192,
+    height=108,
+    color=Color(1, 1, 1, full_range=False),
+    pixel_aspect=(1, 1),
+    dolby_vision_profile=None,
+)
+
+
+def make(
+    offsets: list[int], sizes: list[int], order: list[int], starts: list[int], **changes: Any
+) -> VideoIndex:
+    """Make an index by hand: rows at these places, shown in this order at these times."""
+    samples = np.zeros(len(offsets), dtype=SAMPLE_DTYPE)
+    samples["offset"], samples["size"] = offsets, sizes
+    samples["dts"] = np.arange(len(offsets)) * 10
+    samples["pts"] = samples["dts"]
+    samples["duration"] = 10
+    samples["kind"] = Kind.UNKNOWN
+    samples["irap"] = 0
+    samples["display"] = -1
+    for place, row in reversed(list(enumerate(order))):
+        samples["display"][row] = place
+    presentation = np.zeros(len(order), dtype=PRESENTATION_DTYPE)
+    presentation["row"], presentation["start"] = order, starts
+    index = VideoIndex(
+        samples=samples,
+        entries=(ENTRY,),
+        presentation=presentation,
+        timescale=100,
+        rotation=0,
+        mirrored=False,
+        size=1000,
+        identity="",
+        track_id=1,
+        has_composition_times=True,
+    )
+    return replace(index, **changes)
+
+
+@pytest.fixture
+def small() -> VideoIndex:
+    """Five samples, the first hidden, the others shown as rows 2, 1, 4, 3 from 1 s on."""
+    return make([100, 200, 300, 400, 500], [10] * 5, [2, 1, 4, 3], [100, 110, 130, 140])
+
+
+@pytest.fixture(scope="session")
+def real(clip: Clip) -> VideoIndex:
+    return read_index(as_source(clip("cut_both.mp4")))
+
+
+# Look-ups
+
+
+def test_every_offset_finds_its_row(real: VideoIndex) -> None:
+    offsets = real.samples["offset"].tolist()
+    assert [real.row_of_offset(offset) for offset in offsets] == list(range(len(offsets)))
+    assert {real.row_of_offset(offset + 1) for offset in offsets} == {None}
+    assert [real.row_of_offset(offset) for offset in (-1, 0, 2**63, 2**64, 2**70)] == [None] * 5
+
+
+def test_ambiguous_and_empty_samples_by_offset() -> None:
+    index = make([300, 100, 100, 300, 500], [10, 0, 20, 30, 0], [0, 1, 2, 3, 4], [0, 10, 20, 30, 40])
+    assert index.row_of_offset(300) == 0
+    assert index.row_of_offset(100) == 2
+    assert index.row_of_offset(500) is None
+
+
+def test_offsets_out_of_decode_order() -> None:
+    index = make([500, 100, 400, 200], [1] * 4, [0, 1, 2, 3], [0, 10, 20, 30])
+    assert [index.row_of_offset(offset) for offset in (500, 100, 400, 200)] == [0, 1, 2, 3]
+
+
+def test_rows_by_place_in_presentation(small: VideoIndex) -> None:
+    assert len(small) == 4
+    assert [small.row_of_display(place) for place in (0, 1, 2, 3, -1, -4)] == [2, 1, 4, 3, 3, 2]
+    assert small.order.tolist() == [2, 1, 4, 3]
+    for outside in (4, -5):
+        with pytest.raises(FrameIndexError, match="of 4 frames: ask for one from 0 to 3"):
+            small.row_of_display(outside)
+
+
+def test_times_and_durations(small: VideoIndex) -> None:
+    assert small.times.tolist() == [1.0, 1.1, 1.3, 1.4]
+    np.testing.assert_allclose(small.durations, [0.1, 0.2, 0.1, 0.1])
+
+
+def test_frame_on_screen_at_a_time(small: VideoIndex) -> None:
+    at = {1.0: 2, 1.09: 2, 1.1: 1, 1.29: 1, 1.3: 4, 1.4: 3, 1.499: 3}
+    assert {time: small.row_at_time(time) for time in at} == at
+    assert small.display_at_time(1.2) == 1
+    for outside in (0.999, 1.5, -1.0, 1e9, math.nan, math.inf, -math.inf):
+        with pytest.raises(FrameTimeError):
+            small.row_at_time(outside)
+
+
+def test_each_frame_is_on_screen_at_its_own_time(clip: Clip) -> None:
+    for name in ("plain.mp4", "timescale_30000.mp4", "fragmented.mp4"):
+        index = read_index(as_source(clip(name)))
+        assert [index.display_at_time(time) for time in index.times.tolist()] == list(range(len(index)))
+        # Times that floating point gets slightly wrong still find their frame.
+        first = float(index.times[0])
+        assert [index.display_at_time(first + 0.04 * place) for place in range(50)] == list(range(50))
+        below = np.nextafter(index.times, -1)
+        assert [index.display_at_time(time) for time in below[1:].tolist()] == list(range(1, len(index)))
+
+
+def test_index_that_shows_nothing() -> None:
+    index = make([100, 200], [10, 10], [], [])
+    assert (len(index), index.times.tolist(), index.durations.tolist()) == (0, [], [])
+    with pytest.raises(FrameIndexError, match="shows no frame"):
+        index.row_of_display(0)
+    with pytest.raises(FrameTimeError, match="shows no frame"):
+        index.row_at_time(0.0)
+
+
+def test_sample_beyond_the_end_of_the_file(small: VideoIndex) -> None:
+    cut = replace(small, size=405)
+    assert [cut.fits(row) for row in range(5)] == [True, True, True, False, False]
+
+
+def test_index_is_a_value(real: VideoIndex) -> None:
+    other = VideoIndex.from_json(real.to_json())
+    assert other == real
+    assert hash(other) == hash(real)
+    assert replace(real, rotation=90) != real
+    assert real != 5
+    with pytest.raises(ValueError, match="read-only"):
+        real.samples["offset"][0] = 1
+    with pytest.raises(AttributeError):
+        real.timescale = 5  # type: ignore[misc]
+
+
+# Belonging to other bytes
+
+
+def test_check_compares_size_and_identity(clip: Clip) -> None:
+    path = clip("plain.mp4")
+    source = FileSource(path)
+    index = read_index(source)
+    index.check(source)
+    # Bytes in memory have no identity, so only their size can be compared.
+    index.check(BytesSource(path.read_bytes()))
+    with pytest.raises(IndexMismatchError, match="bytes"):
+        index.check(BytesSource(path.read_bytes() + b"x"))
+    with pytest.raises(IndexMismatchError, match="version"):
+        replace(index, identity="another").check(source)
+    source.close()
+
+
+# New indexes from old ones
+
+
+def test_kinds_correct_what_the_file_marked(small: VideoIndex) -> None:
+    kinds = [Kind.IDR_W_RADL, Kind.TRAIL_R, Kind.TRAIL_N, Kind.CRA, Kind.RASL_N]
+    known = small.with_kinds(kinds, [0, 0, 1, 0, 2])
+    assert known.samples["irap"].tolist() == [0, 0, 0, 3, 3]
+    assert known.samples["temporal_id"].tolist() == [0, 0, 1, 0, 2]
+    assert known.samples["kind"].tolist() == kinds
+    assert known.order.tolist() == small.order.tolist()
+    # The first index is a value: it stays as it was.
+    assert small.samples["kind"].tolist() == [Kind.UNKNOWN] * 5
+
+
+def test_kinds_known_for_some_rows_only() -> None:
+    index = make([100, 200, 300, 400], [10] * 4, [0, 1, 2, 3], [0, 10, 20, 30])
+    samples = index.samples.copy()
+    samples["irap"] = [0, 0, 2, 2]
+    marked = replace(index, samples=samples)
+    unknown = Kind.UNKNOWN
+    assert marked.with_kinds([unknown] * 4, [0] * 4).samples["irap"].tolist() == [0, 0, 2, 2]
+    assert marked.with_kinds([unknown, Kind.CRA, unknown, 1], [0] * 4).samples["irap"].tolist() == [
+        0,
+        1,
+        2,
+        2,
+    ]
+    assert marked.with_kinds([1, unknown, 1, 1], [0] * 4).samples["irap"].tolist() == [-1] * 4
+
+
+@pytest.mark.parametrize(
+    ("kinds", "error"),
+    [([1, 2], ValueError), ([1.5] * 5, ValueError), ([40] * 5, CorruptError), ([[1]] * 5, ValueError)],
+)
+def test_kinds_that_cannot_be(small: VideoIndex, kinds: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        small.with_kinds(kinds, [0] * 5)
+
+
+def test_display_order_by_rank() -> None:
+    index = make([1, 2, 3, 4, 5], [1] * 5, [1, 2, 3, 4], [0, 10, 20, 30], has_composition_times=False)
+    ranked = index.with_display_order([0, 40, 10, 30, 20])
+    assert ranked.order.tolist() == [2, 4, 3, 1]
+    assert ranked.starts.tolist() == [0, 10, 20, 30]
+    assert ranked.samples["display"].tolist() == [-1, 3, 0, 2, 1]
+    assert ranked.samples["pts"].tolist() == [0, 40, 10, 30, 20]
+    assert ranked.has_composition_times
+
+
+def test_display_order_where_an_edit_shows_rows_again() -> None:
+    index = make([1, 2, 3], [1] * 3, [0, 1, 2, 0, 1, 2], [0, 10, 20, 30, 40, 50])
+    presentation = index.presentation.copy()
+    presentation["edit"] = [0, 0, 0, 1, 1, 1]
+    ranked = replace(index, presentation=presentation).with_display_order([2, 0, 1])
+    assert ranked.order.tolist() == [1, 2, 0, 1, 2, 0]
+    assert ranked.starts.tolist() == [0, 10, 20, 30, 40, 50]
+
+
+@pytest.mark.parametrize("name", ["hevcjs/hevcjs_dash_720p_frag.mp4", "mp4parser/h265-sample.mp4"])
+def test_display_order_mends_real_files(media: Path, name: str) -> None:
+    """Frames in the order in which the decoder gives them, at the times that `ffmpeg` works out for them."""
+    command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_frames", "-of", "json"]
+    command += ["-show_entries", "frame=pkt_pos,best_effort_timestamp", str(media / name)]
+    frames = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["frames"]
+    index = read_index(as_source(media / name))
+    rank = np.zeros(len(index.samples), dtype=np.int64)
+    for place, frame in enumerate(frames):
+        row = index.row_of_offset(int(frame["pkt_pos"]))
+        assert row is not None
+        rank[row] = place
+    ranked = index.with_display_order(rank)
+    assert ranked.samples["offset"][ranked.order].tolist() == [int(frame["pkt_pos"]) for frame in frames]
+    if name.startswith("hevcjs"):
+        assert ranked.starts.tolist() == [frame["best_effort_timestamp"] for frame in frames]
+    else:
+        assert ranked.starts.tolist() == list(range(299))
+
+
+# Saving and loading
+
+
+def test_saving_and_loading_gives_the_same_index(real: VideoIndex, tmp_path: Path) -> None:
+    path = tmp_path / "video.index"
+    real.save(path)
+    real.save(path)
+    assert VideoIndex.load(path) == real
+    assert VideoIndex.from_json(real.to_json()) == real
+    assert pickle.loads(pickle.dumps(real)) == real
+    assert [entry.name for entry in tmp_path.iterdir()] == ["video.index"]
+
+
+def test_columns_of_the_json_form(small: VideoIndex) -> None:
+    document = json.loads(small.to_json())
+    assert document["samples"]["offset"] == [100, 200, 300, 400, 500]
+    assert document["presentation"]["row"] == [2, 1, 4, 3]
+    assert document["entries"][0]["fourcc"] == "hvc1"
+
+
+def test_entry_facts_survive(small: VideoIndex) -> None:
+    bare = replace(ENTRY, color=None, dolby_vision_profile=5, nal_length_size=2, parameter_sets=())
+    index = replace(small, entries=(ENTRY, bare), rotation=270, mirrored=True, identity="etag")
+    assert VideoIndex.from_json(index.to_json()) == index
+
+
+def test_file_errors_name_the_file(small: VideoIndex, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"missing\.index"):
+        VideoIndex.load(tmp_path / "missing.index")
+    with pytest.raises(SourceError, match="could not be saved"):
+        small.save(tmp_path / "no_folder" / "x.index")
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"FFBINDEX", bytes(200)])
+def test_other_files_are_no_index(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "other"
+    path.write_bytes(data)
+    with pytest.raises(CorruptError, match="not a saved VideoIndex"):
+        VideoIndex.load(path)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(where=st.floats(0, 1, exclude_max=True), new=st.binary(max_size=8), kept=st.floats(0, 2))
+def test_damaged_file_is_an_index_in_range_or_corrupt(
+    real: VideoIndex, tmp_path: Path, where: float, new: bytes, kept: float
+) -> None:
+    path = tmp_path / "damaged.index"
+    real.save(path)
+    data = bytearray(path.read_bytes())
+    place = int(where * len(data))
+    data[place : place + len(new)] = new
+    path.write_bytes(data[: int(kept * len(data))] if kept < 1 else data)
+    try:
+        index = VideoIndex.load(path)
+    except CorruptError:
+        return
+    for row in (index.order.tolist(), index.samples["irap"].tolist(), index.samples["display"].tolist()):
+        assert all(-1 <= number < len(index.samples) for number in row)
+
+
+BAD_COLUMNS = [
+    ("samples", "entry", 1),
+    ("samples", "irap", 4),
+    ("samples", "irap", -2),
+    ("samples", "display", 9),
+    ("samples", "display", 0),
+    ("samples", "kind", 40),
+    ("samples", "temporal_id", 7),
+    ("samples", "offset", 2**63),
+    ("samples", "offset", -1),
+    ("samples", "size", 2**32),
+    ("samples", "size", 1.5),
+    ("samples", "size", None),
+    ("samples", "size", True),
+    ("samples", "duration", -1),
+    ("samples", "pts", 2**63 - 1),
+    ("samples", "dts", 10**30),
+    ("presentation", "row", 5),
+    ("presentation", "row", -1),
+    ("presentation", "row", 0),
+    ("presentation", "start", 2**62 + 1),
+    ("presentation", "start", 999),
+]
+
+
+@pytest.mark.parametrize(("table", "column", "value"), BAD_COLUMNS)
+def test_number_out_of_range_is_corrupt(small: VideoIndex, table: str, column: str, value: Any) -> None:
+    document = json.loads(small.to_json())
+    document[table][column][1] = value
+    with pytest.raises(CorruptError, match="index is malformed"):
+        VideoIndex.from_json(json.dumps(document))
+
+
+BAD_FIELDS = [
+    ("version", 2),
+    ("timescale", 0),
+    ("timescale", 2**32),
+    ("rotation", 45),
+    ("mirrored", 1),
+    ("size", -1),
+    ("size", "1000"),
+    ("identity", None),
+    ("track_id", 2**40),
+    ("sample_count", 4),
+    ("sample_count", 10**15),
+    ("shown_count", -1),
+    ("has_composition_times", "yes"),
+    ("entries", None),
+    ("entries", []),
+    ("entries", [5]),
+    ("samples", []),
+    ("samples", {"offset": []}),
+    ("presentation", None),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD_FIELDS)
+def test_field_out_of_range_is_corrupt(small: VideoIndex, name: str, value: Any) -> None:
+    document = json.loads(small.to_json())
+    document[name] = value
+    with pytest.raises(CorruptError, match="index is malformed"):
+        VideoIndex.from_json(json.dumps(document))
+
+
+BAD_ENTRIES = [
+    ("fourcc", 5),
+    ("nal_length_size", 3),
+    ("nal_length_size", 0),
+    ("parameter_sets", "AAAA"),
+    ("parameter_sets", ["not base64!"]),
+    ("parameter_sets", [5]),
+    ("width", 2**16),
+    ("color", [1, 1, 1]),
+    ("color", [1, 1, 1, 1]),
+    ("color", [1, 1, -1, True]),
+    ("pixel_aspect", [1]),
+    ("pixel_aspect", [0, 1]),
+    ("dolby_vision_profile", 128),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD_ENTRIES)
+def test_sample_entry_out_of_range_is_corrupt(small: VideoIndex, name: str, value: Any) -> None:
+    document = json.loads(small.to_json())
+    document["entries"][0][name] = value
+    with pytest.raises(CorruptError, match="index is malformed"):
+        VideoIndex.from_json(json.dumps(document))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "5", "null", "[" * 100_000, '"x"', b"\xff\xfe"])
+def test_text_that_is_no_index(text: str | bytes) -> None:
+    with pytest.raises(CorruptError, match="index is malformed"):
+        VideoIndex.from_json(text)
+
+
+def test_no_native_code_is_loaded() -> None:
+    """The server reads boxes and indexes in a process that runs no native parser on a video's bytes."""
+    code = (
+        "import sys, ffbind.isobmff, ffbind.index\n"
+        "assert not [name for name in sys.modules if name.startswith('ffbind._native')]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
