@@ -32,6 +32,11 @@ class Fetcher:
         self.store_reads = 0
         self.store_bytes = 0
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes in the cache."""
+        return self._held
+
     def cached(self, info: ObjectInfo, ranges: Sequence[tuple[int, int]]) -> list[bytes | memoryview] | None:
         """Answer from the cache at once, or None when a block is missing."""
         blocks: dict[int, bytes] = {}

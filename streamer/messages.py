@@ -210,6 +210,8 @@ def decode_client_message(text: str | bytes) -> ClientMessage:
     # Which kind of error it is costs a second look at the text, so that the good case costs one only.
     try:
         value: Any = msgspec.json.decode(text)
+    except msgspec.ValidationError:
+        value = None  # JSON with a number that no field could hold
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         raise MessageError(
             Code.BAD_JSON, f"The message is not JSON ({error}); send one JSON object"

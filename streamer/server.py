@@ -7,7 +7,7 @@ import http
 import logging
 import signal
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from .lanes.pool import Failure, Job, LanePool, LaneStartError, LaneVideo, Outco
 from .storage import LocalStorage, Storage
 from .videos import OpenError, Videos
 
-__all__ = ["Server", "ServerInfo", "StartError", "VideoStats", "serve"]
+__all__ = ["Server", "ServerInfo", "Session", "StartError", "VideoStats", "serve"]
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Server:
             storage, fetcher, self._pool, self._open_threads, open_timeout=settings.open_timeout
         )
         self._listener: WebSocketServer | None = None
-        self._sessions: set[_Session] = set()
+        self._sessions: set[Session] = set()
         self._draining = False
 
     async def start(self) -> ServerInfo:
@@ -147,6 +147,15 @@ class Server:
         """Process ids of the lanes that run."""
         return self._pool.pids
 
+    def lane_of(self, path: str) -> int | None:
+        """Process id of the lane that has this video open, None if none has."""
+        return self._pool.pid_of(path)
+
+    @property
+    def sessions(self) -> Collection[Session]:
+        """The connections of this moment."""
+        return self._sessions
+
     async def __aenter__(self) -> Self:
         self.info = await self.start()
         return self
@@ -173,7 +182,7 @@ class Server:
         )
 
     async def _handle(self, ws: ServerConnection) -> None:
-        session = _Session(ws, self._settings, self._pool, self._videos)
+        session = Session(ws, self._settings, self._pool, self._videos)
         self._sessions.add(session)
         try:
             if self._draining:
@@ -188,7 +197,7 @@ class Server:
                         _log.debug("Stats of %s: %s", stats.path, stats.counters)
 
 
-class _Session:
+class Session:
     """One client: performs what its `Connection` decides."""
 
     def __init__(self, ws: ServerConnection, settings: Settings, pool: LanePool, videos: Videos) -> None:
@@ -204,6 +213,11 @@ class _Session:
         self._changed = asyncio.Event()
         self._output = asyncio.Event()
         self._name = "{}:{}".format(*ws.remote_address[:2]) if ws.remote_address else "a client"
+
+    @property
+    def behind(self) -> bool:
+        """True while answers wait for the client to read."""
+        return bool(self._outbox)
 
     async def run(self) -> None:
         """Serve until the client leaves or is cut."""
@@ -338,6 +352,7 @@ def _make_storage(settings: Settings) -> Storage:
 def _listener_log() -> logging.Logger:
     """Logger of the WebSocket layer: a stranger's broken handshake is one line at debug, no traceback."""
     logger = logging.getLogger(f"{__name__}.websocket")
+    logger.setLevel(logging.INFO)  # below, it would write out every frame
     if not logger.filters:
         logger.addFilter(_one_line)
     return logger
@@ -353,7 +368,7 @@ def _one_line(record: logging.LogRecord) -> bool:
         record.args = None
         record.exc_info = None
     record.levelno, record.levelname = logging.DEBUG, "DEBUG"
-    return logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
+    return _log.isEnabledFor(logging.DEBUG)
 
 
 def serve(settings: Settings, *, ready: Callable[[ServerInfo], None] | None = None) -> int:

@@ -176,6 +176,13 @@ class LanePool:
         """Process ids of the lanes that run."""
         return [slot.lane.pid for slot in self._slots if slot.lane is not None]
 
+    def pid_of(self, path: str) -> int | None:
+        """Process id of the lane that has this video open."""
+        for slot in self._slots:
+            if slot.lane is not None and any(video.info.path == path for video in slot.open_videos.values()):
+                return slot.lane.pid
+        return None
+
     # ---- work ----------------------------------------------------------------------------------------------
 
     def add_video(self, info: ObjectInfo, index: bytes) -> LaneVideo:
