@@ -24,8 +24,11 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
-import ffbind
 from ffbind.errors import FFbindError
+from ffbind.frame import Frame
+from ffbind.jpeg import load_encoder
+from ffbind.video import Video
+from ffbind.video import open as open_video
 
 from .source import RemoteReads, RemoteSource
 from .wire import (
@@ -63,11 +66,12 @@ class _Lane:
         self._pictures = threading.BoundedSemaphore(encode_threads + PICTURES_BETWEEN)
         self._tasks: queue.SimpleQueue[tuple[Open, memoryview] | Close | Decode] = queue.SimpleQueue()
         self._reads = RemoteReads(self._send)
-        self._videos: dict[int, ffbind.Video | _Broken] = {}
+        self._videos: dict[int, Video | _Broken] = {}
         self._queued: set[int] = set()  # jobs that were neither begun nor cancelled
 
     def run(self) -> None:
         """Serve until the server goes away."""
+        load_encoder()  # a missing library must be told at the start, not with the first frame
         threading.Thread(target=self._work, name="decode", daemon=True).start()
         self._send(Ready())
         while (received := receive_record(self._sock)) is not None:
@@ -130,7 +134,7 @@ class _Lane:
             source = RemoteSource(self._reads, record)
             # Pickle, since it comes from the server alone: a lane trusts the server, never the other way
             # round.
-            video = ffbind.open(source, index=pickle.loads(index), threads=self._decode_threads)
+            video = open_video(source, index=pickle.loads(index), threads=self._decode_threads)
         except Exception as error:
             code, message = _describe(error)
             self._videos[record.video] = _Broken(code, message)
@@ -158,7 +162,7 @@ class _Lane:
         self._pictures.acquire()
         self._encoders.submit(self._encode, task, frame)
 
-    def _encode(self, task: Decode, frame: ffbind.Frame) -> None:
+    def _encode(self, task: Decode, frame: Frame) -> None:
         try:
             try:
                 jpeg = frame.to_jpeg(quality=task.quality)
@@ -205,7 +209,7 @@ def main() -> None:
     )
     try:
         lane.run()
-    except (WireError, OSError) as error:
+    except (FFbindError, WireError, OSError) as error:
         print(f"lane: {error}", file=sys.stderr)
         os._exit(1)
     # Not sys.exit: a decoding thread may be deep in work whose result nobody waits for.

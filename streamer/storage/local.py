@@ -117,10 +117,7 @@ class LocalStorage:
         """Open a file below the root for reading and return its descriptor."""
         check_path(path)
         try:
-            if self._follow_symlinks:
-                fd = os.open(os.path.join(self._root, path), _READ)
-            else:
-                fd = self._open_inside(path)
+            fd = self._open_anywhere(path) if self._follow_symlinks else self._open_inside(path)
         except (FileNotFoundError, NotADirectoryError):
             raise NotFoundError(f"Video not found: {path}") from None
         except PermissionError:
@@ -139,6 +136,9 @@ class LocalStorage:
             what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
             raise PathIsNotVideoError(f"{path} is {what}; name a video file")
         return fd
+
+    def _open_anywhere(self, path: str) -> int:
+        return os.open(os.path.join(self._root, path), _READ)
 
     def _open_inside(self, path: str) -> int:
         real = os.path.realpath(os.path.join(self._root, path), strict=True)

@@ -1,5 +1,6 @@
 """Reads for the lanes: right bytes for any ranges, few reads of the store, and a cache that stays within its bound."""
 
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -111,7 +112,7 @@ def test_runs_hold_every_number_once_and_never_touch(numbers: set[int]) -> None:
     runs = _runs(sorted(numbers))
     assert {number for first, count in runs for number in range(first, first + count)} == numbers
     assert sum(count for _, count in runs) == len(numbers)
-    for (first, count), (following, _) in zip(runs, runs[1:], strict=False):
+    for (first, count), (following, _) in itertools.pairwise(runs):
         assert first + count < following
 
 
