@@ -17,7 +17,7 @@ from ffbind.index import PRESENTATION_DTYPE, StructuredArray
 from .boxes import Box, Limits
 from .table import Columns
 
-__all__ = ["Edit", "present", "present_shifted", "read_elst"]
+__all__ = ["Edit", "Rates", "present", "read_elst"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,39 +45,68 @@ def read_elst(elst: Box, limits: Limits) -> list[Edit]:
     return [Edit(*pair) for pair in zip(rows["duration"].tolist(), rows["media_time"].tolist(), strict=True)]
 
 
-def present_shifted(
-    columns: Columns, edits: list[Edit], movie_timescale: int, timescale: int
-) -> StructuredArray:
-    """Show every sample; the edit list only moves the start, as libavformat does for fragmented files.
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Ticks a second: of the movie, in which edits last, and of the track, in which samples are timed."""
 
-    An empty edit in front delays the start, the media time of the edit after it takes that much away.
-    Negative composition offsets in fragments shift all samples later, so that none is shown before it is
-    decoded.
-    """
-    delay = start = 0
-    for number, edit in enumerate(edits):
-        if number == 0 and edit.media_time == -1:
-            delay = _rescale(edit.duration, timescale, movie_timescale)
-        elif number == (1 if edits[0].media_time == -1 else 0) and edit.media_time >= 0:
-            start = edit.media_time
-    rows = np.flatnonzero(~columns.overlap)
-    shown = np.zeros(len(rows), dtype=PRESENTATION_DTYPE)
-    shown["row"] = rows
-    shown["start"] = (columns.dts + columns.composition)[rows] - (start - delay)
-    return shown[np.argsort(shown["start"], kind="stable")]
+    movie: int
+    track: int
+
+    def to_track(self, value: int) -> int:
+        """Convert a duration of the movie to ticks of the track, rounded to nearest (av_rescale)."""
+        return min((value * self.track + self.movie // 2) // self.movie, 2**61)
 
 
 def present(
-    columns: Columns, edits: list[Edit], movie_timescale: int, timescale: int, limits: Limits
+    in_moov: Columns, in_fragments: Columns, edits: list[Edit], rates: Rates, limits: Limits
 ) -> StructuredArray:
+    """Say which samples are shown when: PRESENTATION_DTYPE, rows counted over moov first, then fragments.
+
+    Edits cut the samples of moov; those of fragments, to which an edit list has no clear relation, they only move.
+    Where composition offsets in fragments are negative, all samples move later, so that none is shown before
+    it is decoded.
+    """
+    cut = edits and len(in_moov)
+    before = _cut(in_moov, edits, rates, limits) if cut else _moved(in_moov, 0)
+    after = _moved(in_fragments, _start_offset(edits, rates))
+    shift = max(in_moov.composition_shift, in_fragments.composition_shift)
+    before["start"] += shift - in_moov.composition_shift
+    after["start"] += shift
+    after["row"] += len(in_moov)
+    after["edit"] = len(edits)
+    shown = np.concatenate([before, after])
+    return shown[np.argsort(shown["start"], kind="stable")]
+
+
+def _start_offset(edits: list[Edit], rates: Rates) -> int:
+    """How much earlier an edit list makes a fragmented track start: the media time less an empty edit in front."""
+    delay = start = 0
+    for number, edit in enumerate(edits):
+        if number == 0 and edit.media_time == -1:
+            delay = rates.to_track(edit.duration)
+        elif number == (1 if edits[0].media_time == -1 else 0) and edit.media_time >= 0:
+            start = edit.media_time
+    return start - delay
+
+
+def _moved(columns: Columns, offset: int) -> StructuredArray:
+    """Show every sample, this much earlier; of fragments that overlap, the first."""
+    rows = np.flatnonzero(~columns.overlap)
+    shown = np.zeros(len(rows), dtype=PRESENTATION_DTYPE)
+    shown["row"] = rows
+    shown["start"] = (columns.dts + columns.composition)[rows] - offset
+    return shown
+
+
+def _cut(columns: Columns, edits: list[Edit], rates: Rates, limits: Limits) -> StructuredArray:
     """Show what the edits show.
 
-    Media time runs along the top; an edit shows the samples composed within it:
+    Media time runs to the right; an edit shows the samples composed within it:
 
         samples     K . . . . K . . . . K . . . .        K: key frame
-        edit                [============)
-        decoded     |<----- from here ------->|          hidden: decoded, because shown ones need it
-        shown               |<---------->|
+        edit                      [===========)
+        decoded               |<--------------|          from the last key frame before the edit on
+        shown                     |<--------->|
 
     Decoding starts at the last key frame composed no later than the edit begins. The samples visited end with
     the first key frame that lasts beyond the edit, or with the second where composition times may reorder
@@ -98,7 +127,7 @@ def present(
     delay = work = 0
     for number, edit in enumerate(edits):
         begin = movie_time
-        duration = _rescale(edit.duration, timescale, movie_timescale)
+        duration = rates.to_track(edit.duration)
         movie_time = min(movie_time + duration, 2**61)
         if not numbers and edit.media_time == -1:
             delay += duration
@@ -123,7 +152,7 @@ def present(
     shown["edit"] = np.repeat(numbers, lengths)
     shown["start"] = np.concatenate(starts)
     shown["start"] -= max(_least_start(shown["start"]) - delay, 0)
-    return shown[np.argsort(shown["start"], kind="stable")]
+    return shown
 
 
 def _first_needed(
@@ -151,8 +180,3 @@ def _least_start(starts: NDArray[np.int64]) -> int:
     negative = np.flatnonzero(starts < 0)
     after = starts if len(negative) == 0 else starts[negative[-1] + 1 :]
     return int(after.min()) if len(after) else int(starts[-1])
-
-
-def _rescale(value: int, to: int, per: int) -> int:
-    """Convert a time between time bases, rounded to nearest, halves away from zero (av_rescale)."""
-    return min((value * to + per // 2) // per, 2**61)

@@ -23,7 +23,7 @@ from ffbind.index import (
 from ffbind.sources import Source
 
 from .boxes import Box, Boxes, Fields, Limits, children, corrupt, find, walk_top_level
-from .edits import Edit, present, present_shifted, read_elst
+from .edits import Edit, Rates, present, read_elst
 from .entries import DescribedEntry, read_stsd
 from .fragments import Run, expand_runs, read_fragments, read_trex
 from .table import Columns, read_sample_table
@@ -45,7 +45,6 @@ class _Track:
     minf: Boxes
     edts: Box | None
     samples_in_moov: int
-    edits_apply: bool
 
 
 def read_index(source: Source, track: int | None = None, *, limits: Limits | None = None) -> VideoIndex:
@@ -94,9 +93,6 @@ def _read_matrix(fields: Fields) -> tuple[int, ...]:
 def _read_tracks(moov: memoryview, limits: Limits) -> list[_Track]:
     """Read the video tracks; what is wrong with other tracks does not matter."""
     tracks: list[_Track] = []
-    # libavformat stops applying edit lists sample by sample for this and all later tracks once one has no
-    # stts entry.
-    edits_apply = True
     video_seen = False
     count = 0
     for box in children(moov, "moov"):
@@ -108,7 +104,6 @@ def _read_tracks(moov: memoryview, limits: Limits) -> list[_Track]:
         mdia = find(trak[b"mdia"].payload, "mdia") if b"mdia" in trak else {}
         minf = find(mdia[b"minf"].payload, "minf") if b"minf" in mdia else {}
         stbl = find(minf[b"stbl"].payload, "stbl") if b"stbl" in minf else {}
-        edits_apply = edits_apply and _count(stbl.get(b"stts"), 4) > 0
         if _handler(mdia) != b"vide":
             continue
         video_seen = True
@@ -125,7 +120,6 @@ def _read_tracks(moov: memoryview, limits: Limits) -> list[_Track]:
                 minf=minf,
                 edts=trak.get(b"edts"),
                 samples_in_moov=_count(stbl.get(b"stsz") or stbl.get(b"stz2"), 8),
-                edits_apply=edits_apply,
             )
         )
     if not tracks:
@@ -187,11 +181,11 @@ def _build(
     if b"stsd" not in stbl:
         raise corrupt("its video track has no stsd box, so its codec is not known")
     described = read_stsd(stbl[b"stsd"], limits)
-    columns = read_sample_table(track.stbl, source.size, limits)
-    if runs:
-        first_dts = int(columns.dts[-1] + columns.duration[-1]) if len(columns) else 0
-        groups = [box for box in children(track.stbl, "stbl") if box.type == b"sgpd"]
-        columns = columns.followed_by(expand_runs(runs, first_dts, groups))
+    in_moov = read_sample_table(track.stbl, source.size, limits)
+    first_dts = int(in_moov.dts[-1] + in_moov.duration[-1]) if len(in_moov) else 0
+    groups = [box for box in children(track.stbl, "stbl") if box.type == b"sgpd"]
+    in_fragments = expand_runs(runs, first_dts, groups)
+    columns = in_moov.followed_by(in_fragments)
     if len(columns) == 0:
         # Nothing can be shown; say first that the codec would be wrong anyway.
         if described and described[0].error is not None:
@@ -202,12 +196,7 @@ def _build(
     limits.check(len(columns), limits.samples, "samples")
     entries, entry_column = _use_entries(described, columns, _external_references(track.minf))
     edits = _read_edits(track.edts, limits)
-    if edits and track.edits_apply and not runs:
-        shown = present(columns, edits, movie_timescale, timescale, limits)
-    else:
-        shown = present_shifted(columns, edits, movie_timescale, timescale)
-        if runs:
-            shown["start"] += columns.composition_shift
+    shown = present(in_moov, in_fragments, edits, Rates(movie_timescale, timescale), limits)
     rotation, mirrored = _orientation(track.matrix, movie_matrix)
     return VideoIndex(
         samples=_sample_array(columns, entry_column, shown),

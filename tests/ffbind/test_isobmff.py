@@ -695,6 +695,64 @@ def test_without_ctts_there_are_no_composition_times(plain: bytes) -> None:
     assert index.samples["pts"].tolist() == index.samples["dts"].tolist()
 
 
+CTTS = {
+    "shorter than the track": [20, 1024],
+    "negative": [1, 1024, 1, 3072, 1, 0, 1, 512, 1, 2**32 - 700, 45, 1024],
+    "negative in the last two runs only": [30, 1024, 10, 2**32 - 700, 10, 2**32 - 900],
+    "absurd": [10, 1024, 10, 2**29, 10, 1024, 20, 1024],
+    "longer than the track": [20, 1024, 4_000_000_000, 5, 100, 512, 100, 0],
+    "with empty runs": [10, 1024, 0, 7, 40, 512, 0, 2**32 - 9000],
+}
+
+
+@pytest.mark.parametrize("runs", CTTS.values(), ids=CTTS)
+def test_ctts_is_read_as_libavformat_reads_it(plain: bytes, tmp_path: Path, runs: list[int]) -> None:
+    table = full_box(b"ctts", 0, 0, numbers([len(runs) // 2]), numbers(runs))
+    data = changed(plain, (*STBL, b"ctts"), lambda _: table)
+    path = tmp_path / "composed.mp4"
+    path.write_bytes(data)
+    expected = np.array(packets(path), dtype=np.int64)
+    index = read(data)
+    moved = index.samples["pts"] - expected[:, 3]
+    # Samples behind a table that ends early have no composition offset.
+    assert set(moved.tolist()) == {0}
+
+
+def with_edits_in_place(data: bytes, edits: Sequence[tuple[int, int]]) -> bytes:
+    """Give a clip whose moov stands in front an edit list in the room of its udta, so that nothing moves."""
+    edts = box(b"edts", elst(edits))
+
+    def edited(moov: bytes) -> bytes:
+        room = len(payload_of(moov, b"udta")) - len(edts)
+        moov = changed(moov, (b"trak",), lambda trak: box(b"trak", trak, edts))
+        return box(b"moov", changed(moov, (b"udta",), lambda _: box(b"free", bytes(room))))
+
+    return changed(data, (b"moov",), edited)
+
+
+@pytest.mark.parametrize("edits", [*EDITS[:4], *EDITS[8:14]], ids=str)
+@pytest.mark.parametrize("name", ["fragmented_moof_base.mp4", "fragmented_negative.mp4"])
+def test_edit_list_only_moves_what_is_in_fragments(
+    clip: Clip, tmp_path: Path, name: str, edits: list[tuple[int, int]]
+) -> None:
+    data = with_edits_in_place(clip(name).read_bytes(), edits)
+    path = tmp_path / "edited.mp4"
+    path.write_bytes(data)
+    index = read(data)
+    assert len(index) == 50
+    assert shown(index) == frames(path)
+
+
+@pytest.mark.parametrize("edits", [*EDITS[:4], [(300, 3000)], [(640, -1), (1000, 1024)]], ids=str)
+def test_edit_list_cuts_what_is_in_moov_though_fragments_follow(
+    clip: Clip, tmp_path: Path, edits: list[tuple[int, int]]
+) -> None:
+    data = with_edits_in_place(clip("fragmented_after_moov.mp4").read_bytes(), edits)
+    path = tmp_path / "edited.mp4"
+    path.write_bytes(data)
+    assert shown(read(data)) == frames(path)
+
+
 # Fragments
 
 
@@ -772,6 +830,18 @@ def test_runs_follow_each_other_in_place_and_time(clip: Clip) -> None:
     index = read(head + first + second + box(b"mdat", bytes(5000)))
     assert index.samples["offset"].tolist() == [3020, 3025, 3031, 3050, 3058, len(head) + len(first) + 64]
     assert index.samples["dts"].tolist() == [100, 110, 120, 130, 140, 150]
+
+
+def test_groups_of_a_fragment_mark_random_access_points(clip: Clip) -> None:
+    head = fragment_boxes(clip("fragmented.mp4").read_bytes())
+    tfhd = full_box(b"tfhd", 0, 0x20038, numbers([1, 10, 20, 0x1010000]))
+    trun = full_box(b"trun", 0, 1, numbers([6, 200]))
+    # Groups described in the fragment itself count from 0x10001.
+    sgpd = full_box(b"sgpd", 1, 0, b"sync", numbers([1, 1]), bytes([21]))
+    sync = full_box(b"sbgp", 0, 0, b"sync", numbers([2, 2, 0, 1, 0x10001]))
+    rap = full_box(b"sbgp", 0, 0, b"rap ", numbers([3, 4, 0, 1, 1, 1, 0]))
+    index = read(head + moof(1, box(b"traf", tfhd, trun, sgpd, sync, rap)) + box(b"mdat", bytes(500)))
+    assert index.samples["irap"].tolist() == [-1, -1, 2, 2, 4, 4]
 
 
 def test_fragment_that_overlaps_the_one_before_is_hidden_where_it_does(clip: Clip, tmp_path: Path) -> None:
