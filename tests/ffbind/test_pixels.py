@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import ffbind
 from ffbind.color import Color
 from ffbind.errors import ArgumentError, UnsupportedError
 from ffbind.pixels import (
@@ -623,3 +625,43 @@ def test_rgb_against_the_ffmpeg_command(pixel_format: str, full_range: bool, mat
     # instead of dividing by 1023 / 255 or 4095 / 255, as H.273 says.
     assert difference.max() <= 2
     assert difference.mean() <= (0.6 if full_range and depth > 8 else 0.1)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the ffmpeg command is not installed")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mediabunny/video-h265.mp4",  # yuvj420p, BT.470BG
+        "androidx-media/sample_edit_list.mp4",  # 10 bits, BT.2020, HLG, turned by 90 degrees
+        "androidx-media/hev1_08_05.mp4",  # 10 bits, BT.2020, PQ
+        "androidx-media/water_180_mvhevc_5frames.mov",  # BT.709
+        "androidx-media/fragmented_captions_h265.mp4",  # BT.601
+        "torchcodec/h265_10bits.mp4",  # says nothing of its colour
+        "torchcodec/testsrc2_444_12bit_hevc.mp4",  # 321x241
+    ],
+)
+def test_real_video_upright_against_the_ffmpeg_command(media: Path, name: str) -> None:
+    with ffbind.open(media / name) as video:
+        ours = video[0].to_numpy()
+    chain = (
+        "scale=out_range=pc:flags=neighbor+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact,format=rgb24"
+    )
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-i",
+        str(media / name),
+        "-frames:v",
+        "1",
+        "-vf",
+        chain,
+        "-f",
+        "rawvideo",
+        "-",
+    ]
+    done = subprocess.run(command, check=True, capture_output=True)
+    theirs = np.frombuffer(done.stdout, np.uint8).reshape(ours.shape).astype(int)
+    difference = np.abs(ours.astype(int) - theirs)
+    assert difference.max() <= 2
+    assert difference.mean() <= 0.1
