@@ -29,24 +29,13 @@ from .frame import Frame, NativePicture
 from .isobmff.entries import parse_hvcc
 from .plan import ReferenceTracker, Step, Verdict
 
-__all__ = ["MAX_PIXELS", "Decoder", "Outcome", "default_threads"]
+__all__ = ["MAX_PIXELS", "Decoder", "Outcome"]
 
 MAX_PIXELS = 8192 * 8192
 """Largest picture that a decoder is opened for, in samples; H.265 level 6.2 ends at 35 651 584."""
 
-_BAD_THREADS = (
-    61 << 16 | 19 << 8 | 100
-)  # libavcodec of FFmpeg 7.1.0: HEVC slice threads deadlock; mended in 7.1.1
 _KEEPS_FOLLOWING = 62 << 16  # from FFmpeg 8 on, a missing Foll picture is an error
 _SCREEN_CONTENT_PROFILES = (9, 11)
-
-
-def default_threads() -> int:
-    """How many threads a decoder uses when it is not told: the cores of this process."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS
-        return os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +52,7 @@ class Decoder:
 
     `parameter_sets`: an hvcC record, or VPS, SPS and PPS NAL units without start codes; may be empty where samples carry them.
     Samples are access units in decode order, each NAL unit behind a length of `nal_length_size` bytes (hvcC tells; otherwise 4).
-    `threads`: slice threads, which help streams with wavefronts or slices; default all cores.
+    Decoding runs in the calling thread; for more cores, give each thread a decoder and GOPs of its own.
 
     >>> decoder = ffbind.Decoder(hvcc)  # doctest: +SKIP
     >>> frame = decoder.decode(sample)  # doctest: +SKIP
@@ -75,19 +64,13 @@ class Decoder:
         self,
         parameter_sets: Buffer | Iterable[Buffer] = (),
         *,
-        threads: int | None = None,
         nal_length_size: int = 4,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         if isinstance(parameter_sets, (bytes, bytearray, memoryview)):
             nal_length_size, parameter_sets = parse_hvcc(parameter_sets)
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads must be 1 or more, not {threads}; leave it out for all cores")
         self._nal_length_size = nal_length_size
         self._max_pixels = max_pixels
-        self._threads = threads if threads is not None else default_threads()
-        if lib.avcodec_version() == _BAD_THREADS:
-            self._threads = 1
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._tracker = ReferenceTracker(keep_following=lib.avcodec_version() >= _KEEPS_FOLLOWING)
@@ -225,7 +208,7 @@ class Decoder:
         """Give the native decoder, opened if need be, with the entry's parameter sets in front of the first sample."""
         if self._native is None:
             error = ffi.new("int *")
-            native = lib.ffb_decoder_open(self._threads, self._max_pixels, error)
+            native = lib.ffb_decoder_open(self._max_pixels, error)
             if native == ffi.NULL:
                 raise DecoderError(f"libavcodec's HEVC decoder does not open: {av_error_text(error[0])}")
             self._native = ffi.gc(native, lib.ffb_decoder_close)

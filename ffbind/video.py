@@ -589,7 +589,7 @@ class Video:
     def _restart(self, row: int) -> None:
         entry = self._entry(row)
         if self._decoder is None:
-            self._decoder = Decoder(threads=self._threads)
+            self._decoder = Decoder()
         self._decoder.restart(entry.parameter_sets, entry.nal_length_size)
         self._position = self._started_at = row
         self._stats.restarts += 1

@@ -16,6 +16,9 @@ _SOURCE = "-f lavfi -i testsrc2=size=192x108:rate=25:duration=2"
 _TONE = "-f lavfi -i sine=duration=2"
 _HEVC = "-c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1"
 
+_MOTION = "-f lavfi -i testsrc2=size=208x120:rate=25:duration=3,noise=alls=12:allf=t"
+_X265 = "-c:v libx265 -preset fast -pix_fmt yuv420p -tag:v hvc1 -x265-params log-level=error"
+
 CLIPS: dict[str, str] = {
     # Plain containers around the same 50 pictures.
     "plain.mp4": f"{_SOURCE} {_HEVC} {_OPEN_GOP}",
@@ -53,4 +56,25 @@ CLIPS: dict[str, str] = {
     "cut_closed.mp4": "-ss 0.7 -i {closed.mp4} -t 0.5 -c copy",
     "cut_with_sound.mp4": "-ss 0.55 -i {with_sound.mp4} -t 0.9 -c copy",
     "delayed.mp4": "-itsoffset 0.5 -i {plain.mp4} -i {with_sound.mp4} -map 0:v -map 1:a -c copy",
+    # What encoders do differently, for exactness. `hash=1` puts an MD5 of each picture into the stream: a second oracle.
+    "open_gop.mp4": f"{_MOTION} {_X265}:keyint=20:min-keyint=10:bframes=4:b-pyramid=1:ref=4:scenecut=40:hash=1",
+    "radl.mp4": f"{_MOTION} {_X265}:keyint=15:min-keyint=15:bframes=3:open-gop=0:radl=2:scenecut=0",
+    "two_layers.mp4": f"{_MOTION} {_X265}:keyint=24:bframes=4:temporal-layers=1:scenecut=0",
+    "slices.mp4": f"{_MOTION} {_X265}:keyint=16:slices=3:hash=2",
+    "intra_refresh.mp4": f"{_MOTION} {_X265}:keyint=20:intra-refresh=1:bframes=0",
+    "poc_wrap.mp4": f"{_MOTION} {_X265}:keyint=-1:log2-max-poc-lsb=4:bframes=3:scenecut=0",
+    "in_band.mp4": f"{_MOTION} {_X265}:keyint=12:repeat-headers=1:aud=1 -tag:v hev1",
+    "weighted.mp4": f"{_MOTION},fade=t=in:d=1 {_X265}:keyint=30:weightb=1:weightp=1",
+    "lossless_ten_bit.mp4": f"{_MOTION} {_X265}:keyint=20:lossless=1 -pix_fmt yuv420p10le",
+    "yuv422.mp4": f"{_MOTION} {_X265}:keyint=20 -pix_fmt yuv422p10le",
+    "yuv444_full.mp4": f"{_MOTION} {_X265}:keyint=20:range=full -pix_fmt yuvj444p",
+    "gray.mp4": f"{_MOTION} {_X265}:keyint=20 -pix_fmt gray",
+    "rgb.mp4": f"{_MOTION} {_X265}:keyint=20 -pix_fmt gbrp",
+    "cropped.mp4": f"{_MOTION} {_X265}:keyint=20 -vf crop=186:102",
+    "turned.mp4": "-i {open_gop.mp4} -c copy -metadata:s:v rotate=90",
+    # One long GOP at 720p: enough work that threads and a server have something to do.
+    "large.mp4": (
+        "-f lavfi -i testsrc2=size=1280x720:rate=30:duration=10 -c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1 "
+        "-x265-params log-level=error:keyint=60:bframes=4"
+    ),
 }

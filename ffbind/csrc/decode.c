@@ -3,8 +3,6 @@
 #include <libavutil/mem.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/types.h>
-#include <unistd.h>
 
 #include "nal.h"
 #include "params.h"
@@ -15,14 +13,13 @@ struct ffb_decoder {
     uint8_t *front;          /* owned: NAL units that go in front of the next sample, each behind a 4-byte length */
     size_t front_size;
     size_t front_capacity;
-    pid_t process;
 };
 
 /* An hvcC record without parameter sets and with 4-byte lengths (ISO/IEC 14496-15 8.3.3.1): it only tells the decoder how
  * NAL units are framed. Parameter sets go in with the samples. */
 static const uint8_t FRAMING[23] = {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0, 0xfc, 0xfc, 0xf8, 0xf8, 0, 0, 3, 0};
 
-ffb_decoder *ffb_decoder_open(int threads, int64_t max_pixels, int *error)
+ffb_decoder *ffb_decoder_open(int64_t max_pixels, int *error)
 {
     *error = AVERROR(ENOMEM);
     const AVCodec *codec = avcodec_find_decoder_by_name("hevc");
@@ -33,7 +30,6 @@ ffb_decoder *ffb_decoder_open(int threads, int64_t max_pixels, int *error)
         free(decoder);
         return NULL;
     }
-    decoder->process = getpid();
     decoder->packet = av_packet_alloc();
     decoder->context = avcodec_alloc_context3(codec);
     AVCodecContext *context = decoder->context;
@@ -46,8 +42,7 @@ ffb_decoder *ffb_decoder_open(int threads, int64_t max_pixels, int *error)
     context->extradata_size = (int)sizeof FRAMING;
     context->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK;
     context->flags |= AV_CODEC_FLAG_UNALIGNED; /* crop to the sample, not to the next aligned address */
-    context->thread_type = FF_THREAD_SLICE;
-    context->thread_count = threads;
+    context->thread_count = 1;
     context->max_pixels = max_pixels;
     context->log_level_offset = 64; /* this decoder's messages only: errors reach the caller as errors */
     *error = avcodec_open2(context, codec, NULL);
@@ -62,7 +57,7 @@ fail:
 
 void ffb_decoder_close(ffb_decoder *decoder)
 {
-    if (!decoder || decoder->process != getpid())
+    if (!decoder)
         return;
     avcodec_free_context(&decoder->context);
     av_packet_free(&decoder->packet);

@@ -16,11 +16,12 @@ enum {
 
 typedef struct ffb_decoder ffb_decoder;
 
-/* Opens libavcodec's HEVC decoder with `threads` slice threads (1: none) and a limit of `max_pixels` per picture.
+/* Opens libavcodec's HEVC decoder with a limit of `max_pixels` per picture. It runs in the caller's thread: libavcodec's slice
+ * threads are not bit-exact on all streams (docs/ffmpeg.md), its frame threads hold pictures back.
  * Returns NULL and an AVERROR in `error` when that fails. The caller owns the decoder. */
-ffb_decoder *ffb_decoder_open(int threads, int64_t max_pixels, int *error);
+ffb_decoder *ffb_decoder_open(int64_t max_pixels, int *error);
 
-/* Frees everything. In a process forked after the opening, its threads do not exist: then nothing is freed. */
+/* Frees everything. */
 void ffb_decoder_close(ffb_decoder *decoder);
 
 /* Puts one NAL unit (no length prefix) in front of the next sample: parameter sets of a sample entry. SPS are
