@@ -185,11 +185,7 @@ class VideoIndex:
     # Look-ups
 
     def row_of_offset(self, offset: int) -> int | None:
-        """Row of the sample that starts at this byte, None if none does; the lowest row where several do.
-
-        >>> index.row_of_offset(48)  # doctest: +SKIP
-        0
-        """
+        """Row of the sample that starts at this byte, None if none does; the lowest row where several do."""
         if not 0 <= offset < 2**64:
             return None
         place = int(np.searchsorted(self._sorted_offsets, np.uint64(offset)))

@@ -84,11 +84,11 @@ def read_fragments(
         # Where tfhd names no base, data goes on where that of the track fragment before it ends (8.8.7.1).
         base = position
         for box in children(payload, "moof"):
-            if box.type != b"traf":
-                continue
-            boxes = list(children(box.payload, "traf"))
+            boxes = list(children(box.payload, "traf")) if box.type == b"traf" else []
             visited += 1 + len(boxes)
             limits.check(visited, limits.fragment_boxes, "boxes in fragments")
+            if not boxes:
+                continue
             track_id, read = _read_traf(boxes, trex, position, base)
             if read:
                 base = read[-1].offset + read[-1].data_size()

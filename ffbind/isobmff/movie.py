@@ -91,7 +91,7 @@ def _read_matrix(fields: Fields) -> tuple[int, ...]:
 
 
 def _read_tracks(moov: memoryview, limits: Limits) -> list[_Track]:
-    """Read the video tracks; what is wrong with other tracks does not matter."""
+    """Read the video tracks; the tables of other tracks do not matter."""
     tracks: list[_Track] = []
     video_seen = False
     count = 0
@@ -102,11 +102,11 @@ def _read_tracks(moov: memoryview, limits: Limits) -> list[_Track]:
         limits.check(count, limits.tracks, "tracks")
         trak = find(box.payload, "trak")
         mdia = find(trak[b"mdia"].payload, "mdia") if b"mdia" in trak else {}
-        minf = find(mdia[b"minf"].payload, "minf") if b"minf" in mdia else {}
-        stbl = find(minf[b"stbl"].payload, "stbl") if b"stbl" in minf else {}
         if _handler(mdia) != b"vide":
             continue
         video_seen = True
+        minf = find(mdia[b"minf"].payload, "minf") if b"minf" in mdia else {}
+        stbl = find(minf[b"stbl"].payload, "stbl") if b"stbl" in minf else {}
         if b"tkhd" not in trak or b"mdhd" not in mdia or b"stbl" not in minf:
             continue
         track_id, enabled, matrix = _read_tkhd(trak[b"tkhd"].fields())
@@ -176,20 +176,21 @@ def _build(
     movie_matrix: tuple[int, ...],
     limits: Limits,
 ) -> VideoIndex:
-    timescale = _read_timescale(track.mdia)
     stbl = find(track.stbl, "stbl")
     if b"stsd" not in stbl:
         raise corrupt("its video track has no stsd box, so its codec is not known")
     described = read_stsd(stbl[b"stsd"], limits)
+    # Another codec is said before anything that is wrong with its tables.
+    if described and all(candidate.error is not None for candidate in described):
+        assert described[0].error is not None
+        raise described[0].error
+    timescale = _read_timescale(track.mdia)
     in_moov = read_sample_table(track.stbl, source.size, limits)
     first_dts = int(in_moov.dts[-1] + in_moov.duration[-1]) if len(in_moov) else 0
     groups = [box for box in children(track.stbl, "stbl") if box.type == b"sgpd"]
     in_fragments = expand_runs(runs, first_dts, groups)
     columns = in_moov.followed_by(in_fragments)
     if len(columns) == 0:
-        # Nothing can be shown; say first that the codec would be wrong anyway.
-        if described and described[0].error is not None:
-            raise described[0].error
         raise corrupt(
             "its video track has no samples; give the whole file, not only its initialization segment"
         )
@@ -208,9 +209,14 @@ def _build(
         size=source.size,
         identity=source.identity,
         track_id=track.track_id,
-        # Two frames at one time cannot both be right: then only the stream knows the order.
-        has_composition_times=columns.has_composition and bool((np.diff(shown["start"]) > 0).all()),
+        has_composition_times=columns.has_composition and _all_differ(columns, shown),
     )
+
+
+def _all_differ(columns: Columns, shown: StructuredArray) -> bool:
+    """Say whether no two samples shown are composed at one time, which would prove composition times wrong."""
+    rows = np.unique(shown["row"])
+    return len(np.unique((columns.dts + columns.composition)[rows])) == len(rows)
 
 
 def _read_timescale(mdia: Boxes) -> int:

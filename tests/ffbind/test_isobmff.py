@@ -151,8 +151,8 @@ def test_frames_hidden_by_the_edit_list_keep_their_rows(media: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "error", "words"),
     [
-        ("mp4parse-rust/chunk_out_of_range.mp4", CorruptError, "stsc does not fit"),
-        ("mp4parse-rust/no_timescale.mp4", (CorruptError, UnsupportedError), "H.264|time base"),
+        ("mp4parse-rust/chunk_out_of_range.mp4", UnsupportedError, r"H.264 \(avc1\)"),
+        ("mp4parse-rust/no_timescale.mp4", UnsupportedError, r"H.264 \(avc1\)"),
         ("androidx-media/sample.mp4", UnsupportedError, r"H.264 \(avc1\)"),
         ("androidx-media/sample_mdat_too_long.mp4", UnsupportedError, r"H.264 \(avc1\)"),
         ("androidx-media/sample_audio_only.mp4", NotVideoError, "no video track"),
