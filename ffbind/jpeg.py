@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
 from turbojpeg import TJFLAG_ACCURATEDCT, TurboJPEG
 
 from ffbind.errors import ArgumentError, FFbindError
@@ -40,14 +41,19 @@ def to_jpeg(picture: Picture, quality: int = 80, size: Size | None = None) -> by
     Errors: ArgumentError for a quality or size outside its limits, UnsupportedError for a format or matrix
     that cannot be converted.
     """
-    if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
+    if isinstance(quality, bool) or not isinstance(quality, int | np.integer) or not 1 <= quality <= 100:
         raise ArgumentError(f"JPEG quality is a whole number from 1 to 100, not {quality!r}.")
     planes = to_jpeg_planes(picture, size)
     try:
         # The accurate DCT is asked for because libjpeg-turbo 2 and 3 differ in their default; it costs next
         # to nothing.
         encoded: bytes = load_encoder().encode_from_yuv(
-            planes.buffer, planes.height, planes.width, quality, int(planes.subsampling), TJFLAG_ACCURATEDCT
+            planes.buffer,
+            planes.height,
+            planes.width,
+            int(quality),
+            int(planes.subsampling),
+            TJFLAG_ACCURATEDCT,
         )
     except OSError as error:
         raise FFbindError(

@@ -267,7 +267,7 @@ def _wanted_size(picture: Picture, size: Size | None) -> tuple[int, int]:
     shown = upright_size(picture)
     if size is None:
         return shown
-    if len(size) != 2 or all(side is None for side in size):
+    if not isinstance(size, tuple | list) or len(size) != 2 or all(side is None for side in size):
         raise ArgumentError(
             f"size is (width, height), one of which may be None to keep the shape, not {size!r}."
         )
@@ -548,10 +548,10 @@ def _fill_yuv420p(picture: Picture, layout: PixelFormat, out: NDArray[np.uint8])
     luma = out[:even_height]
     chroma = out[even_height:].reshape(2, even_height // 2, even_width // 2)
     color = _color(picture)
-    if layout.kind == "rgb":
-        affine = codes_to_jfif(color, layout.bit_depth, rgb=True)
-    else:
-        affine = codes_to_8bit(color, layout.bit_depth)
+    is_rgb = layout.kind == "rgb"
+    affine = (
+        codes_to_jfif(color, layout.bit_depth, rgb=True) if is_rgb else codes_to_8bit(color, layout.bit_depth)
+    )
     matrix = _fixed(affine, layout.bit_depth)
     shapes = [plane.shape[::-1] if picture.rotation in (90, 270) else plane.shape for plane in picture.planes]
     direct = layout.log2_chroma_x == layout.log2_chroma_y == 1

@@ -227,7 +227,7 @@ def test_quality_decides_the_size() -> None:
     lengths = [len(to_jpeg(picture, quality=quality)) for quality in (1, 50, 80, 95, 100)]
     assert lengths == sorted(lengths)
     assert len(set(lengths)) == len(lengths)
-    assert to_jpeg(picture) == to_jpeg(picture, quality=80)
+    assert to_jpeg(picture) == to_jpeg(picture, quality=80) == to_jpeg(picture, quality=np.int64(80))
 
 
 @pytest.mark.parametrize("quality", [0, 101, -1, 80.0, "80", None, True])

@@ -494,7 +494,18 @@ def test_scaled_turned_is_turned_scaled() -> None:
 
 @pytest.mark.parametrize(
     "size",
-    [(0, 5), (5, 0), (-1, None), (MAX_SIDE + 1, 1), (1.5, 2), (True, 2), (None, None), (1, 2, 3), ("9", 9)],
+    [
+        (0, 5),
+        (5, 0),
+        (-1, None),
+        (MAX_SIDE + 1, 1),
+        (1.5, 2),
+        (True, 2),
+        (None, None),
+        (1, 2, 3),
+        ("9", 9),
+        640,
+    ],
 )
 def test_impossible_sizes_are_refused(size: Any) -> None:
     picture = make("yuv420p", 16, 12, Color(1, 1, 1, full_range=False))
