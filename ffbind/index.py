@@ -174,8 +174,15 @@ class VideoIndex:
         ends = np.empty(len(self), dtype=np.int64)
         if len(self):
             ends[:-1] = self.starts[1:]
-            ends[-1] = self.starts[-1] + max(int(self.samples["duration"][self.order[-1]]), 1)
+            ends[-1] = self.span(len(self) - 1)[1]
         return ends
+
+    def span(self, display: int) -> tuple[int, int]:
+        """Start and end of the frame at a place in presentation order, in ticks of the time base after edits."""
+        start = int(self.starts[display])
+        if display + 1 < len(self):
+            return start, int(self.starts[display + 1])
+        return start, start + max(int(self.samples["duration"][self.order[display]]), 1)
 
     @property
     def durations(self) -> NDArray[np.float64]:

@@ -114,6 +114,7 @@ def test_rows_by_place_in_presentation(small: VideoIndex) -> None:
 def test_times_and_durations(small: VideoIndex) -> None:
     assert small.times.tolist() == [1.0, 1.1, 1.3, 1.4]
     np.testing.assert_allclose(small.durations, [0.1, 0.2, 0.1, 0.1])
+    assert [small.span(place) for place in range(4)] == [(100, 110), (110, 130), (130, 140), (140, 150)]
 
 
 def test_frame_on_screen_at_a_time(small: VideoIndex) -> None:
