@@ -44,11 +44,12 @@ from .hevc import Kind
 if TYPE_CHECKING:
     from .color import Color
     from .decoder import Decoder
+    from .engine import Stats
     from .frame import Frame
     from .index import VideoIndex
     from .plan import Plan
     from .sources import Source
-    from .video import Frames, Stats, Video, open  # noqa: A004
+    from .video import Frames, Video, open  # noqa: A004
 
 __all__ = [
     "ArgumentError",
@@ -94,7 +95,7 @@ _LAZY = {
     "Frames": "video",
     "Plan": "plan",
     "Source": "sources",
-    "Stats": "video",
+    "Stats": "engine",
     "Video": "video",
     "VideoIndex": "index",
     "open": "video",

@@ -189,8 +189,10 @@ class Frame:
         )
 
     def to_numpy(
-        self, format: str = "rgb24", size: tuple[int | None, int | None] | None = None
-    ) -> NDArray[Any]:  # noqa: A002
+        self,
+        format: str = "rgb24",  # noqa: A002
+        size: tuple[int | None, int | None] | None = None,
+    ) -> NDArray[Any]:
         """Make an upright array that is the caller's own: (H, W, 3) uint8 for 'rgb24' and 'bgr24'.
 
         See `ffbind.pixels.ARRAY_FORMATS` for all formats and their shapes. `size` is (width, height) as shown; one of them may be

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby, islice
 from types import TracebackType
 from typing import Any, Self, overload
 
@@ -14,66 +14,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import isobmff
-from .bitstream import ParameterSets, SampleHeader, SequenceFacts, sample_kind
+from .bitstream import ParameterSets, SequenceFacts
 from .color import Color
-from .decoder import Decoder, Outcome
+from .engine import Engine, Stats
 from .errors import (
+    ArgumentError,
     BeforeIrapError,
     ClosedError,
-    CorruptError,
     FFbindError,
     ForkedError,
     FrameTimeError,
     NotIrapError,
-    NotShownError,
     NotVideoError,
     OffsetError,
     UndecodableError,
 )
-from .frame import Frame, NativePicture, with_fallback
-from .hevc import Kind
-from .index import SampleEntry, VideoIndex
-from .pictures import PictureCache
-from .plan import Plan, ReferenceTracker, Verdict, plan_frames
+from .frame import Frame, with_fallback
+from .index import VideoIndex
+from .plan import Plan, plan_frames
 from .probe import explain_foreign
 from .reader import SampleReader
+from .samples import Samples
+from .scan import scan_headers
 from .sources import FileSource, Source, SourceLike, as_source
 
-__all__ = ["Frames", "Stats", "Video", "open"]
+__all__ = ["Frames", "Video", "open"]
 
 _KEPT_BYTES = 256 << 20
-"""Decoded pictures kept per video: the order of showing differs from that of decoding by up to 16 pictures, and people step back."""
+"""Decoded pictures kept per video: showing and decoding order differ by up to 16 pictures, and people step back."""
+
+_BATCH_BYTES = 256 << 20
+"""What the frames of one batch may take, which bounds what `frames()` holds at a time."""
 
 _READ_AHEAD = 512 << 10
-_MAX_FALLBACKS = 4
-"""IRAPs tried for one picture; a conforming stream needs two."""
-
-_BATCH = 64
-"""Frames of one batch that are put into decode order together; bounds what `frames()` holds at a time."""
-
-
-@dataclass(slots=True)
-class Stats:
-    """What a video has done so far. Counters only grow.
-
-    - `decoders_opened`: libavcodec decoders; one, unless a damaged sample made a new one necessary
-    - `restarts`: how often decoding started at an IRAP
-    - `samples_read`: samples whose headers were read on the way; `samples_sent`: given to the decoder; `samples_skipped`: stepped over
-    - `pictures`: pictures that came out; `pictures_reused`: frames answered from those kept
-    - `fallbacks`: starts at an earlier IRAP than the nearest, for RASL pictures and the like
-    - `source_reads`, `source_bytes`: reads of samples, without the file's tables
-    """
-
-    decoders_opened: int = 0
-    restarts: int = 0
-    samples_read: int = 0
-    samples_sent: int = 0
-    samples_skipped: int = 0
-    pictures: int = 0
-    pictures_reused: int = 0
-    fallbacks: int = 0
-    source_reads: int = 0
-    source_bytes: int = 0
 
 
 def open(  # noqa: A001
@@ -88,7 +61,8 @@ def open(  # noqa: A001
     - `source`: a path, bytes, a binary file object, or anything with the members of `ffbind.sources.Source`
     - `index`: a `VideoIndex` or the path of a saved one, which saves reading the file's tables; IndexMismatchError if it is not
       of these bytes
-    - `threads`: decoder threads, default all cores
+    - `threads`: how many GOPs of a batch or of an iteration are decoded side by side, default all cores; a picture is always
+      decoded by one thread
     - `track`: the track's id in the file; default the first enabled video track with most samples
 
     Raises NotVideoError, UnsupportedError (another codec or container; it names it), EncryptedError, CorruptError, SourceError.
@@ -97,6 +71,8 @@ def open(  # noqa: A001
     ...     video[120].to_numpy().shape
     (1080, 1920, 3)
     """
+    if threads is not None and threads < 1:
+        raise ArgumentError(f"threads must be 1 or more, not {threads}; leave it out for all cores")
     path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
     opened = as_source(source)
     try:
@@ -130,27 +106,22 @@ class Video:
 
     def __init__(self, source: Source, index: VideoIndex, *, threads: int | None, path: str | None) -> None:
         self._source = source
-        self._index = index
-        self._threads = threads
+        self._threads = threads if threads is not None else usable_cores()
         self._path = path
         self._process = os.getpid()
         self._closed = False
         self._lock = threading.RLock()
-        self._stats = Stats()
+        self._samples = Samples(index, _KEPT_BYTES)
         self._reader = SampleReader(source, index.samples, _READ_AHEAD)
-        self._pictures = PictureCache(_KEPT_BYTES)
-        self._kinds: NDArray[np.uint8] = index.samples["kind"].copy()
-        self._temporal_ids: NDArray[np.uint8] = index.samples["temporal_id"].copy()
-        self._failed: dict[int, FFbindError] = {}
-        self._damaged: set[int] = set()
-        self._decoder: Decoder | None = None
-        self._position: int | None = (
-            None  # the row that the decoder takes next; None: it has to start at an IRAP
-        )
-        self._started_at = 0  # the IRAP row that it started at
+        self._engines: list[Engine] = []
+        self._reused = 0
         self._facts: SequenceFacts | None = None
 
     # What the video is
+
+    @property
+    def _index(self) -> VideoIndex:
+        return self._samples.index
 
     @property
     def index(self) -> VideoIndex:
@@ -161,11 +132,10 @@ class Video:
     def stats(self) -> Stats:
         """A copy of the counters."""
         with self._lock:
-            stats = Stats(**{name: getattr(self._stats, name) for name in Stats.__dataclass_fields__})
-            stats.decoders_opened = self._decoder.opened if self._decoder else 0
-            stats.source_reads = self._reader.reads
-            stats.source_bytes = self._reader.bytes
-            return stats
+            own = Stats(
+                pictures_reused=self._reused, source_reads=self._reader.reads, source_bytes=self._reader.bytes
+            )
+            return sum((engine.stats for engine in self._engines), own)
 
     def __len__(self) -> int:
         """Count the frames shown."""
@@ -220,14 +190,14 @@ class Video:
     @property
     def duration(self) -> float:
         """Seconds from 0 to the end of the last frame shown."""
-        return float(self._index.ends[-1] / self._index.timescale) if len(self) else 0.0
+        return self._index.span(len(self) - 1)[1] / self._index.timescale if len(self) else 0.0
 
     @property
     def frame_rate(self) -> float:
         """Frames shown a second, averaged over the video; 0.0 where nothing is shown."""
         if not len(self):
             return 0.0
-        ticks = int(self._index.ends[-1] - self._index.starts[0])
+        ticks = self._index.span(len(self) - 1)[1] - self._index.span(0)[0]
         return len(self) * self._index.timescale / ticks if ticks else 0.0
 
     def _sequence(self) -> SequenceFacts:
@@ -235,7 +205,7 @@ class Video:
         with self._lock:
             self._check_usable()
             if self._facts is None:
-                entry = self._entry(0)
+                entry = self._samples.entry(0)
                 sets = ParameterSets(entry.parameter_sets)
                 try:
                     self._facts = sets.facts()
@@ -243,9 +213,6 @@ class Video:
                     sets.read(self._reader.read(0), entry.nal_length_size)
                     self._facts = sets.facts()
             return self._facts
-
-    def _entry(self, row: int) -> SampleEntry:
-        return self._index.entries[int(self._index.samples["entry"][row])]
 
     # Frames
 
@@ -263,7 +230,8 @@ class Video:
         with self._lock:
             self._check_usable()
             self._know_order()
-            return self._frame(self._index.row_of_display(key), key % len(self))
+            frame = self._frame(self._index.row_of_display(key))
+            return self._samples.at_place(frame, key % len(self))
 
     def __iter__(self) -> Iterator[Frame]:
         """Iterate over all frames in presentation order; each is decoded once."""
@@ -303,9 +271,10 @@ class Video:
         """
         self._know_order()
         places = iter(indices)
-        while batch := list(islice(places, _BATCH)):
+        while batch := list(islice(places, self._batch_size())):
             rows = [self._index.row_of_display(place) for place in batch]
-            yield from self._batch(rows, [place % len(self) for place in batch])
+            for frame, place in zip(self._batch(rows), batch, strict=True):
+                yield self._samples.at_place(frame, place % len(self))
 
     def frame_at_offset(self, offset: int, irap_offset: int | None = None) -> Frame:
         """Give the picture whose sample starts at byte `offset` of the file, shown by the edit list or not.
@@ -315,16 +284,16 @@ class Video:
         """
         with self._lock:
             self._check_usable()
-            return self._frame(self._row_at_offset(offset, irap_offset), None)
+            return self._frame(self._row_at_offset(offset, irap_offset))
 
     def frames_at_offsets(self, offsets: Iterable[int], irap_offset: int | None = None) -> Iterator[Frame]:
         """Give the pictures whose samples start at these bytes, in the caller's order; see `frame_at_offset`."""
         places = iter(offsets)
-        while batch := list(islice(places, _BATCH)):
+        while batch := list(islice(places, self._batch_size())):
             with self._lock:
                 self._check_usable()
                 rows = [self._row_at_offset(offset, irap_offset) for offset in batch]
-            yield from self._batch(rows, [None] * len(rows))
+            yield from self._batch(rows)
 
     def to_numpy(
         self,
@@ -362,11 +331,13 @@ class Video:
         """
         with self._lock:
             self._check_usable()
-            order = self._scan()
-            index = self._index.with_kinds(self._kinds, self._temporal_ids)
+            samples = self._samples
+            order = scan_headers(samples, self._reader)
+            index = samples.index.with_kinds(samples.kinds, samples.temporal_ids)
             if not index.has_composition_times:
                 index = index.with_display_order(order)
-            self._index = index
+                samples.pictures.clear()  # they were placed in the wrong order
+            samples.index = index
             return index
 
     # Life
@@ -377,9 +348,9 @@ class Video:
             if self._closed:
                 return
             self._closed = True
-            if self._decoder is not None:
-                self._decoder.close()
-            self._pictures.clear()
+            for engine in self._engines:
+                engine.close()
+            self._samples.pictures.clear()
             if self._path is not None and isinstance(self._source, FileSource):
                 self._source.close()
 
@@ -417,7 +388,7 @@ class Video:
                 raise OffsetError(
                     f"no sample of the video track starts at byte {irap_offset} (irap_offset); take offsets from the video's index"
                 )
-            if not self._is_irap(irap):
+            if not self._samples.is_irap(irap, self._reader):
                 raise NotIrapError(
                     f"the sample at byte {irap_offset} is no IRAP picture, so decoding cannot start there; take irap_offset from the "
                     "video's index"
@@ -436,281 +407,96 @@ class Video:
             if not self._index.has_composition_times and self._sequence().max_num_reorder > 0:
                 self.scan()
 
-    # Kinds
-
-    def _kind(self, row: int, last: int | None = None) -> Kind | None:
-        """Read what kind of picture a sample is, if it is not known yet; None: it holds none, or cannot be read.
-
-        `last`: the row up to which samples will be read next.
-        """
-        if self._kinds[row] == Kind.UNKNOWN:
-            try:
-                kind, temporal_id = sample_kind(
-                    self._reader.read(row, last), self._entry(row).nal_length_size
-                )
-            except CorruptError:
-                return None
-            if kind is None:
-                return None
-            self._kinds[row], self._temporal_ids[row] = kind, temporal_id
-        return Kind(int(self._kinds[row]))
-
-    def _is_irap(self, row: int, last: int | None = None) -> bool:
-        kind = self._kind(row, last)
-        return kind is not None and kind.is_irap
-
-    def _irap_at_or_before(self, row: int) -> int | None:
-        """Find an IRAP to start at: the nearest that is known or that the container names, proved by its bytes.
-
-        A nearer one that the container does not name may exist; starting earlier is as exact, and once its kind was read it is
-        found. Where the container names none, samples are read backwards until one turns up.
-        """
-        target = row
-        while row >= 0:
-            known = self._kinds[: row + 1]
-            irap = (known >= Kind.BLA_W_LP) & (known <= Kind.RSV_IRAP_VCL23)
-            nearest = int(np.flatnonzero(irap)[-1]) if irap.any() else -1
-            named = int(self._index.samples["irap"][row])
-            candidate = max(nearest, min(named, row))
-            if named < 0 and nearest < row:
-                candidate = row
-            if candidate < 0:
-                return None
-            if self._is_irap(candidate, target):
-                return candidate
-            row = candidate - 1
-        return None
-
-    def _scan(self) -> NDArray[np.int64]:
-        """Read all headers into `_kinds`; give for each row its rank in the order of showing."""
-        count = len(self._index.samples)
-        tracker = ReferenceTracker(keep_following=False)
-        sets = ParameterSets()
-        entry: SampleEntry | None = None
-        sequence = np.zeros(count, dtype=np.int64)
-        poc = np.zeros(count, dtype=np.int64)
-        current = 0
-        for row in range(count):
-            if self._entry(row) is not entry:
-                entry = self._entry(row)
-                sets = ParameterSets(entry.parameter_sets)
-                tracker.reset()
-            try:
-                header = sets.read(self._reader.read(row, count), entry.nal_length_size)
-            except CorruptError:
-                tracker.lose()
-                sequence[row], poc[row] = current, poc[row - 1] if row else 0
-                continue
-            step = tracker.step(header)
-            if step.starts_sequence:
-                current += 1
-            self._learn(row, header)
-            sequence[row], poc[row] = current, step.poc
-        self._stats.samples_read += count
-        rank = np.empty(count, dtype=np.int64)
-        rank[np.lexsort((poc, sequence))] = np.arange(count)
-        return rank
-
-    def _learn(self, row: int, header: SampleHeader) -> None:
-        if header.kind is not None:
-            self._kinds[row], self._temporal_ids[row] = header.kind, header.temporal_id
-
     # Decoding
 
-    def _batch(self, rows: Sequence[int], places: Sequence[int | None]) -> Iterator[Frame]:
-        """Decode a bounded batch in decode order, each row once; hand out in the order given, errors in their place too."""
+    def _frame(self, row: int) -> Frame:
+        """Give the frame of a row: one that is kept, or from the decoder that stands nearest before it."""
+        frame = self._samples.pictures.get(row)
+        if frame is not None:
+            self._reused += 1
+            return frame
+        if not self._engines:
+            self._engines.append(self._new_engine())
+        return min(self._engines, key=lambda engine: _cost(engine, row)).decode(row)
+
+    def _new_engine(self) -> Engine:
+        return Engine(self._samples, SampleReader(self._source, self._index.samples, _READ_AHEAD))
+
+    def _batch_size(self) -> int:
+        facts = self._sequence()
+        picture = facts.coded_width * facts.coded_height * (3 if facts.bit_depth == 8 else 6)
+        return max(1, min(64, _BATCH_BYTES // picture))
+
+    def _batch(self, rows: Sequence[int]) -> Iterator[Frame]:
+        """Decode a bounded batch, each row once; hand out in the order given, errors in their place too.
+
+        Rows of one GOP are decoded in decode order by one decoder, several GOPs side by side.
+        """
         with self._lock:
             self._check_usable()
             done: dict[int, Frame | FFbindError] = {}
-            for row in sorted(set(rows)):
-                try:
-                    done[row] = self._frame(row, None)
-                except FFbindError as error:
-                    done[row] = error
-        for row, place in zip(rows, places, strict=True):
+            gops = self._gops(sorted(set(rows)))
+            workers = min(len(gops), self._threads)
+            if workers <= 1:
+                for row in sorted(set(rows)):
+                    done[row] = _result(self._frame, row)
+            else:
+                self._decode_side_by_side(gops, workers, done)
+        for row in rows:
             result = done[row]
             if isinstance(result, FFbindError):
                 raise result
-            yield result if place is None or place == result.index else self._at_place(result, place)
+            yield result
 
-    def _frame(self, row: int, place: int | None) -> Frame:
-        """Give the frame of a row: one that is kept, or decode up to it."""
-        frame = self._pictures.get(row)
-        if frame is not None:
-            self._stats.pictures_reused += 1
-        else:
-            frame = self._decode_to(row)
-        return frame if place is None or place == frame.index else self._at_place(frame, place)
+    def _gops(self, rows: Sequence[int]) -> list[list[int]]:
+        """Group ascending rows by the IRAP that the index names, without those already kept."""
+        iraps = self._index.samples["irap"]
+        return [list(gop) for _, gop in groupby(rows, key=lambda row: int(iraps[row]))]
 
-    def _decode_to(self, row: int) -> Frame:
-        """Decode up to `row`: going on from where the decoder stands, or from an IRAP where that is nearer or must be.
+    def _decode_side_by_side(
+        self, gops: list[list[int]], workers: int, done: dict[int, Frame | FFbindError]
+    ) -> None:
+        while len(self._engines) < workers:
+            self._engines.append(self._new_engine())
+        idle = list(self._engines[:workers])
+        choosing = threading.Lock()
 
-        rows:      I . . . . p . . . . I' . . . t          p: where the decoder stands, t: wanted
-        go on:               p---------------->t           when t needs pictures from before I', or p lies behind I'
-        restart:                       I'----->t           otherwise; should t prove to be a RASL picture of I', then
-        fall back: I-------------------------->t           from the IRAP before
-        """
-        if row in self._failed:
-            raise self._failed[row]
-        start = self._irap_at_or_before(row)
-        if start is None:
-            raise self._fail(
-                row, UndecodableError("no IRAP picture comes before this sample: no decoder can show it")
-            )
-        if self._goes_on(start, row) and self._position is not None and self._kinds[row] == Kind.UNKNOWN:
-            self._reader.run(self._position, row)
-        kind = self._kind(row)
-        if kind is not None and kind.is_rasl:
-            start = self._earlier_start(start) or start
-        for _ in range(_MAX_FALLBACKS):
-            if not self._goes_on(start, row):
-                self._restart(start)
-            outcome = self._run_to(row)
-            if outcome is not None and outcome.picture is not None:
-                return self._keep(row, outcome.header, outcome.picture)
-            failure = self._failure(row, outcome)
-            earlier = self._earlier_start(self._started_at) if failure is None else None
-            if earlier is None:
-                raise self._fail(row, failure or _without_references(outcome))
-            self._stats.fallbacks += 1
-            start = earlier
-        raise self._fail(row, _without_references(outcome))
-
-    def _goes_on(self, start: int, row: int) -> bool:
-        """Tell whether the decoder can go on to `row`, which needs what comes from `start` on."""
-        return self._position is not None and self._started_at <= start <= self._position <= row
-
-    def _earlier_start(self, irap: int) -> int | None:
-        """Find the IRAP before this one, if starting there can help: only a CRA has leading pictures that need it."""
-        if self._kind(irap) is not Kind.CRA or irap == 0:
-            return None
-        return self._irap_at_or_before(irap - 1)
-
-    def _restart(self, row: int) -> None:
-        entry = self._entry(row)
-        if self._decoder is None:
-            self._decoder = Decoder()
-        self._decoder.restart(entry.parameter_sets, entry.nal_length_size)
-        self._position = self._started_at = row
-        self._stats.restarts += 1
-
-    def _run_to(self, row: int) -> Outcome | None:
-        """Give the decoder all samples up to `row`; what became of that one, or None where it cannot be read."""
-        while True:
+        def decode_gop(gop: list[int]) -> None:
+            with choosing:
+                engine = min(idle, key=lambda engine: _cost(engine, gop[0]))
+                idle.remove(engine)
             try:
-                return self._run_once(row)
-            except CorruptError as error:
-                damaged = self._position
-                assert damaged is not None
-                self._position = None
-                self._damaged.add(damaged)
-                self._fail(damaged, error)
-                if damaged == row:
-                    raise self._failed[row] from None
-                # The decoder is lost with the damaged sample: the same way again, around it.
-                self._restart(self._started_at)
-            except BaseException:
-                self._position = None
-                raise
+                for row in gop:
+                    kept = self._samples.pictures.get(row)
+                    done[row] = kept if kept is not None else _result(engine.decode, row)
+            finally:
+                with choosing:
+                    idle.append(engine)
 
-    def _run_once(self, row: int) -> Outcome | None:
-        decoder = self._decoder
-        assert decoder is not None
-        assert self._position is not None
-        outcome = None
-        entry = self._entry(self._position)
-        for current in range(self._position, row + 1):
-            self._position = current
-            if self._entry(current) is not entry:
-                entry = self._entry(current)
-                decoder.restart(entry.parameter_sets, entry.nal_length_size)
-            damaged = current in self._damaged
-            try:
-                outcome = decoder.push(self._reader.read(current, row), damaged=damaged)
-            except CorruptError:
-                if not damaged:
-                    raise
-                decoder.lose()
-                outcome = None
-                continue
-            self._count(current, outcome)
-            if current < row and outcome.picture is not None:
-                self._keep(current, outcome.header, outcome.picture)
-        self._position = row + 1
-        return outcome
-
-    def _count(self, row: int, outcome: Outcome) -> None:
-        self._learn(row, outcome.header)
-        stats = self._stats
-        stats.samples_read += 1
-        if outcome.step.verdict is Verdict.DECODE:
-            stats.samples_sent += 1
-        else:
-            stats.samples_skipped += 1
-        if outcome.picture is not None:
-            stats.pictures += 1
-
-    def _keep(self, row: int, header: SampleHeader, picture: NativePicture) -> Frame:
-        assert header.kind is not None
-        index = self._index
-        frame = Frame(
-            picture,
-            kind=header.kind,
-            offset=int(index.samples["offset"][row]),
-            pts=int(index.samples["pts"][row]),
-            container_color=self._entry(row).color,
-            rotation=index.rotation,
-            mirrored=index.mirrored,
-        )
-        display = int(index.samples["display"][row])
-        if display >= 0:
-            frame = self._at_place(frame, display)
-        self._pictures.put(row, frame)
-        return frame
-
-    def _at_place(self, frame: Frame, place: int) -> Frame:
-        """Give the same picture as the frame at a place in presentation order (edits may show a picture twice)."""
-        index = self._index
-        start = int(index.starts[place])
-        end = int(index.starts[place + 1]) if place + 1 < len(index) else int(index.ends[-1])
-        return frame.shown_at(place, start / index.timescale, (end - start) / index.timescale)
-
-    def _failure(self, row: int, outcome: Outcome | None) -> FFbindError | None:
-        """Say why there is no picture, or None where starting earlier may give one."""
-        damaged = [at for at in self._damaged if self._started_at <= at < row]
-        if outcome is None or outcome.step.verdict is Verdict.EMPTY:
-            return UndecodableError("the sample holds no picture (of the base layer)")
-        verdict = outcome.step.verdict
-        if verdict is Verdict.DECODE:
-            if not outcome.header.shown:
-                return NotShownError(
-                    "the stream says that this picture is never shown (pic_output_flag is 0)"
-                )
-            return UndecodableError("libavcodec put out no picture for this sample")
-        if damaged and verdict is not Verdict.SKIPPED:
-            offset = int(self._index.samples["offset"][max(damaged)])
-            return CorruptError(
-                f"the picture depends on damaged data: the sample at offset {offset} cannot be decoded"
-            )
-        return None
-
-    def _fail(self, row: int, error: FFbindError) -> FFbindError:
-        """Remember why a row has no picture, so that finding out is paid once."""
-        offset = int(self._index.samples["offset"][row])
-        failure = type(error)(f"sample at offset {offset}: {error}")
-        self._failed[row] = failure
-        return failure
+        with ThreadPoolExecutor(workers, thread_name_prefix="ffbind") as pool:
+            # list(): an error that is not a frame's own comes out here.
+            list(pool.map(decode_gop, gops))
 
 
-def _without_references(outcome: Outcome | None) -> FFbindError:
-    if outcome is not None and outcome.step.verdict is Verdict.SKIPPED:
-        return UndecodableError(
-            "a RASL picture whose IRAP starts the stream or follows a break: the pictures that it refers to are not in the "
-            "stream, so no decoder can show it (H.265 8.3.3)"
-        )
-    return UndecodableError(
-        "pictures that this one refers to are not in the stream, so no decoder can show it exactly"
-    )
+def usable_cores() -> int:
+    """Count the cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1
+
+
+def _cost(engine: Engine, row: int) -> float:
+    """Samples from where a decoder stands to `row`; one that stands nowhere before it is the last choice."""
+    distance = engine.distance(row)
+    return float("inf") if distance is None else distance
+
+
+def _result(decode: Callable[[int], Frame], row: int) -> Frame | FFbindError:
+    try:
+        return decode(row)
+    except FFbindError as error:
+        return error
 
 
 def _reopen(path: str, index: VideoIndex, threads: int | None) -> Video:

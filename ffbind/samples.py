@@ -1,0 +1,171 @@
+"""What is known of a track's samples so far: kinds as read, damage found, failures, pictures kept. Shared by its decoders."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bitstream import SampleHeader, sample_kind
+from .errors import CorruptError, FFbindError
+from .frame import Frame, NativePicture
+from .hevc import Kind
+from .index import SampleEntry, VideoIndex
+from .reader import SampleReader
+
+__all__ = ["PictureCache", "Samples"]
+
+
+class PictureCache:
+    """Decoded pictures kept for a while: by row, least recently used out first, bounded in bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._frames: OrderedDict[int, Frame] = OrderedDict()
+        self._lock = threading.Lock()
+        self.bytes = 0
+
+    def get(self, row: int) -> Frame | None:
+        """Give the frame of this row if it is still here, and keep it longer."""
+        with self._lock:
+            frame = self._frames.get(row)
+            if frame is not None:
+                self._frames.move_to_end(row)
+            return frame
+
+    def put(self, row: int, frame: Frame) -> None:
+        """Keep a frame; others leave until all fit. One larger than the limit is not kept."""
+        with self._lock:
+            old = self._frames.pop(row, None)
+            if old is not None:
+                self.bytes -= old.nbytes
+            self._frames[row] = frame
+            self.bytes += frame.nbytes
+            while self.bytes > self._limit:
+                _, gone = self._frames.popitem(last=False)
+                self.bytes -= gone.nbytes
+
+    def clear(self) -> None:
+        """Let go of all frames."""
+        with self._lock:
+            self._frames.clear()
+            self.bytes = 0
+
+
+class Samples:
+    """The samples of one track, by row of the index, and what reading and decoding has taught about them.
+
+    What is learned is only ever added, and the same whoever adds it, so decoders on several threads may share it.
+    """
+
+    def __init__(self, index: VideoIndex, picture_bytes: int) -> None:
+        self.index = index
+        self.pictures = PictureCache(picture_bytes)
+        self.kinds: NDArray[np.uint8] = index.samples["kind"].copy()
+        self.temporal_ids: NDArray[np.uint8] = index.samples["temporal_id"].copy()
+        self.failed: dict[int, FFbindError] = {}
+        self.damaged: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self.index.samples)
+
+    def entry(self, row: int) -> SampleEntry:
+        """Give the sample entry that a row belongs to."""
+        return self.index.entries[int(self.index.samples["entry"][row])]
+
+    def offset(self, row: int) -> int:
+        """Give the byte offset of a row."""
+        return int(self.index.samples["offset"][row])
+
+    def learn(self, row: int, header: SampleHeader) -> None:
+        """Remember what a header said."""
+        if header.kind is not None:
+            self.kinds[row], self.temporal_ids[row] = header.kind, header.temporal_id
+
+    def fail(self, row: int, error: FFbindError) -> FFbindError:
+        """Remember why a row has no picture, so that finding out is paid once."""
+        failure = type(error)(f"sample at offset {self.offset(row)}: {error}")
+        self.failed[row] = failure
+        return failure
+
+    def damaged_between(self, first: int, end: int) -> int | None:
+        """Find the last row known to be damaged in [first, end)."""
+        return max((row for row in tuple(self.damaged) if first <= row < end), default=None)
+
+    # Kinds
+
+    def kind(self, row: int, reader: SampleReader, last: int | None = None) -> Kind | None:
+        """Tell what kind of picture a sample is, by its bytes; None: it holds none, or cannot be read.
+
+        `last`: the row up to which samples will be read next.
+        """
+        if self.kinds[row] == Kind.UNKNOWN:
+            try:
+                kind, temporal_id = sample_kind(reader.read(row, last), self.entry(row).nal_length_size)
+            except CorruptError:
+                return None
+            if kind is None:
+                return None
+            self.kinds[row], self.temporal_ids[row] = kind, temporal_id
+        return Kind(int(self.kinds[row]))
+
+    def is_irap(self, row: int, reader: SampleReader, last: int | None = None) -> bool:
+        """Tell whether decoding can start at a sample, by its bytes."""
+        kind = self.kind(row, reader, last)
+        return kind is not None and kind.is_irap
+
+    def irap_at_or_before(self, row: int, reader: SampleReader) -> int | None:
+        """Find an IRAP to start at: the nearest that is known or that the container names, proved by its bytes.
+
+        A nearer one that the container does not name may exist; starting earlier is as exact, and once its kind was read it is
+        found. Where the container names none, samples are read backwards until one turns up.
+        """
+        target = row
+        while row >= 0:
+            known = np.flatnonzero(_is_irap_kind(self.kinds[: row + 1]))
+            nearest = int(known[-1]) if len(known) else -1
+            named = int(self.index.samples["irap"][row])
+            candidate = max(nearest, min(named, row))
+            if named < 0 and nearest < row:
+                candidate = row
+            if candidate < 0:
+                return None
+            if self.is_irap(candidate, reader, target):
+                return candidate
+            row = candidate - 1
+        return None
+
+    # Frames
+
+    def keep(self, row: int, header: SampleHeader, picture: NativePicture) -> Frame:
+        """Make the frame of a row from its picture, and keep it for a while."""
+        assert header.kind is not None
+        index = self.index
+        frame = Frame(
+            picture,
+            kind=header.kind,
+            offset=self.offset(row),
+            pts=int(index.samples["pts"][row]),
+            container_color=self.entry(row).color,
+            rotation=index.rotation,
+            mirrored=index.mirrored,
+        )
+        display = int(index.samples["display"][row])
+        if display >= 0:
+            frame = self.at_place(frame, display)
+        self.pictures.put(row, frame)
+        return frame
+
+    def at_place(self, frame: Frame, place: int) -> Frame:
+        """Give the same picture as the frame at a place in presentation order (edits may show a picture twice)."""
+        if place == frame.index:
+            return frame
+        index = self.index
+        start, end = index.span(place)
+        return frame.shown_at(place, start / index.timescale, (end - start) / index.timescale)
+
+
+def _is_irap_kind(kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    return (kinds >= Kind.BLA_W_LP) & (kinds <= Kind.RSV_IRAP_VCL23)
