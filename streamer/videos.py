@@ -17,7 +17,7 @@ from .lanes.pool import Failure, LanePool, LaneVideo, Outcome
 from .messages import Code
 from .storage import ObjectInfo, ObjectSource, Storage, StorageError
 
-__all__ = ["OpenError", "Videos"]
+__all__ = ["OpenError", "Videos", "read_index_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +50,10 @@ class Videos:
         self._executor = executor
         self._open_timeout = open_timeout
         self._entries: OrderedDict[ObjectInfo, _Entry] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Count the videos that are open, those in use and those kept."""
+        return len(self._entries)
 
     async def acquire(self, path: str) -> LaneVideo:
         """Open a video for one user; pair it with `release`. Raises OpenError."""
@@ -97,7 +101,7 @@ class Videos:
 
     async def _open(self, info: ObjectInfo) -> LaneVideo:
         index = await asyncio.get_running_loop().run_in_executor(
-            self._executor, _read_index, self._storage, info
+            self._executor, read_index_of, self._storage, info
         )
         video = self._pool.add_video(info, index)
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -128,6 +132,6 @@ class Videos:
             self._fetcher.forget(key)
 
 
-def _read_index(storage: Storage, info: ObjectInfo) -> bytes:
+def read_index_of(storage: Storage, info: ObjectInfo) -> bytes:
     """Read the sample table (numpy, no native parser) and pack it for the lane."""
     return pickle.dumps(read_index(ObjectSource(storage, info)), protocol=5)

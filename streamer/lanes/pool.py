@@ -304,6 +304,8 @@ class LanePool:
             job = slot.running.get(record.job)
             if job is not None and job.decode is None:
                 self._close_in_lane(slot, job.video)
+            if record.code == Code.INTERNAL:
+                _log.error("%s: %s", lane.name, record.message)
             self._finish(slot, record.job, Failure(Code.of(record.code), record.message))
         elif isinstance(record, Opened):
             self._finish(slot, record.job, None)

@@ -106,7 +106,7 @@ class ReadFailed(msgspec.Struct, frozen=True, array_like=True, tag="read_failed"
 
 
 class StatsRequest(msgspec.Struct, frozen=True, array_like=True, tag="stats_request"):
-    """Ask for the counters of all open videos. Answered by Stats, without waiting for jobs."""
+    """Ask for the counters of all open videos. Answered by Stats, after the frame in work."""
 
     request: int
 

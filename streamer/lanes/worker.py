@@ -63,6 +63,7 @@ class _Lane:
         self._send_lock = threading.Lock()
         self._decode_threads = decode_threads
         self._encoders = ThreadPoolExecutor(encode_threads, thread_name_prefix="jpeg")
+        self._statistics = ThreadPoolExecutor(1, thread_name_prefix="stats")
         self._pictures = threading.BoundedSemaphore(encode_threads + PICTURES_BETWEEN)
         self._tasks: queue.SimpleQueue[tuple[Open, memoryview] | Close | Decode] = queue.SimpleQueue()
         self._reads = RemoteReads(self._send)
@@ -84,7 +85,9 @@ class _Lane:
             elif isinstance(record, Cancel):
                 self._queued.discard(record.job)
             elif isinstance(record, StatsRequest):
-                self._send_stats(record)
+                # In a thread of its own: counters wait for the frame in work, which may wait for this thread to
+                # bring it bytes.
+                self._statistics.submit(self._send_stats, record)
             elif isinstance(record, Open):
                 self._tasks.put((record, payload))
             else:

@@ -1,0 +1,184 @@
+"""The pool with real lanes: jobs and results, cancelling, what a dying lane takes with it and what not."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+import ffbind
+from streamer.fetcher import Fetcher
+from streamer.lanes.pool import Failure, LanePool, LaneStartError, LaneVideo, Outcome
+from streamer.storage import LocalStorage
+from streamer.videos import read_index_of
+
+
+class Work:
+    """A pool and the outcomes of the jobs given to it."""
+
+    def __init__(self, pool: LanePool, storage: LocalStorage) -> None:
+        self.pool = pool
+        self.storage = storage
+        self.outcomes: dict[Any, Outcome] = {}
+
+    def video(self, path: str) -> LaneVideo:
+        info = self.storage.stat(path)
+        return self.pool.add_video(info, read_index_of(self.storage, info))
+
+    def decode(self, key: Any, video: LaneVideo, offset: int, irap_offset: int) -> Any:
+        def done(outcome: Outcome) -> None:
+            assert key not in self.outcomes, "a job was answered twice"
+            self.outcomes[key] = outcome
+
+        return self.pool.decode(video, offset, irap_offset, 80, done)
+
+    async def wait_for(self, *keys: Any) -> None:
+        async with asyncio.timeout(30):
+            while not all(key in self.outcomes for key in keys):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def working(videos: Any, **options: Any) -> AsyncIterator[Work]:
+    storage = LocalStorage(videos.folder)
+    with ThreadPoolExecutor(2) as executor:
+        fetcher = Fetcher(storage, executor, cache_bytes=1 << 20)
+        chosen = {
+            "lanes": 1,
+            "decode_threads": 1,
+            "encode_threads": 1,
+            "videos_per_lane": 4,
+            "decode_timeout": 30,
+        }
+        pool = LanePool(fetcher, **{**chosen, **options})
+        await pool.start()
+        try:
+            yield Work(pool, storage)
+        finally:
+            await pool.stop()
+            assert pool.pids == [] or not any(os.path.exists(f"/proc/{pid}") for pid in pool.pids)
+
+
+async def test_frames_and_failures(videos):
+    samples = videos.index().samples
+    first = int(samples["offset"][0])
+    async with working(videos) as work:
+        video = work.video("videos/clip.mp4")
+        work.decode("good", video, first, first)
+        work.decode("bad", video, first + 1, first)
+        await work.wait_for("good", "bad")
+        with ffbind.open(videos.clip) as direct:
+            assert work.outcomes["good"] == direct.frame_at_offset(first).to_jpeg(80)
+        failure = work.outcomes["bad"]
+        assert isinstance(failure, Failure)
+        assert failure.code == "bad_offset"
+
+
+async def test_a_cancelled_job_is_never_answered_and_the_others_are(videos):
+    samples = videos.index().samples
+    offsets = [int(offset) for offset in samples["offset"]]
+    async with working(videos) as work:
+        video = work.video("videos/clip.mp4")
+        jobs = [work.decode(n, video, offset, offsets[0]) for n, offset in enumerate(offsets[:60])]
+        for job in jobs[1::2]:  # some are with the lane already, most wait in the pool
+            work.pool.cancel(job)
+        await work.wait_for(*range(0, 60, 2))
+        work.decode("last", video, offsets[0], offsets[0])
+        await work.wait_for("last")
+        assert sorted(key for key in work.outcomes if key != "last") == list(range(0, 60, 2))
+
+
+async def test_a_dying_lane_fails_the_video_it_worked_on_and_no_other(videos):
+    samples = videos.index().samples
+    offsets = [int(offset) for offset in samples["offset"]]
+    async with working(videos) as work:
+        poison, innocent = work.video("videos/clip.mp4"), work.video("broken.mp4")
+        for n, offset in enumerate(offsets):
+            work.decode(("poison", n), poison, offset, offsets[0])
+        await work.wait_for(("poison", 0))
+        (lane,) = work.pool.pids
+        os.kill(lane, signal.SIGSTOP)
+        for n, offset in enumerate(offsets[:50]):
+            work.decode(("innocent", n), innocent, offset, offsets[0])
+        os.kill(lane, signal.SIGABRT)
+        os.kill(lane, signal.SIGCONT)
+        await work.wait_for(*(("poison", n) for n in range(300)), *(("innocent", n) for n in range(50)))
+        codes = {o.code for k, o in work.outcomes.items() if k[0] == "poison" and isinstance(o, Failure)}
+        assert codes == {"decode_crash"}
+        assert all(isinstance(work.outcomes["innocent", n], bytes) for n in range(50))
+        # The video is not banned: asked again, it is decoded by the new lane.
+        work.decode("again", poison, offsets[0], offsets[0])
+        await work.wait_for("again")
+        assert isinstance(work.outcomes["again"], bytes)
+
+
+async def test_a_lane_that_dies_idle_is_replaced_without_anyone_noticing(videos):
+    samples = videos.index().samples
+    first = int(samples["offset"][0])
+    async with working(videos) as work:
+        video = work.video("videos/clip.mp4")
+        for n in range(4):
+            work.decode(n, video, first, first)
+            await work.wait_for(n)
+            assert isinstance(work.outcomes[n], bytes)
+            (lane,) = work.pool.pids
+            os.kill(lane, signal.SIGKILL)
+            async with asyncio.timeout(20):
+                while lane in work.pool.pids:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+
+
+async def test_a_silent_lane_is_replaced_and_its_jobs_go_on(videos):
+    samples = videos.index().samples
+    first = int(samples["offset"][0])
+    async with working(videos, decode_timeout=0.5) as work:
+        video = work.video("videos/clip.mp4")
+        (lane,) = work.pool.pids
+        os.kill(lane, signal.SIGSTOP)
+        work.decode("frame", video, first, first)  # never started by the stopped lane, so not to blame
+        await work.wait_for("frame")
+        assert isinstance(work.outcomes["frame"], bytes)
+        assert work.pool.pids != [lane]
+
+
+async def test_videos_beyond_the_bound_are_opened_again_when_needed(videos):
+    samples = videos.index().samples
+    first = int(samples["offset"][0])
+    async with working(videos, videos_per_lane=1) as work:
+        pair = [work.video("videos/clip.mp4"), work.video("broken.mp4")]
+        for n in range(6):
+            work.decode(n, pair[n % 2], first, first)
+        await work.wait_for(*range(6))
+        assert all(isinstance(outcome, bytes) for outcome in work.outcomes.values())
+        assert len(await work.pool.stats()) == 1
+
+
+async def test_opening_tells_what_is_wrong_with_a_video(videos):
+    async with working(videos) as work:
+        info = work.storage.stat("text.mp4")
+        video = work.pool.add_video(info, read_index_of(work.storage, work.storage.stat("videos/clip.mp4")))
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        work.pool.open(video, answer.set_result)
+        failure = await answer
+        assert isinstance(failure, Failure)
+        assert failure.code == "video_changed"  # the index is of other bytes
+        work.decode("frame", video, 0, 0)
+        await work.wait_for("frame")
+        outcome = work.outcomes["frame"]
+        assert isinstance(outcome, Failure)
+        assert outcome.code == "video_changed"
+
+
+@pytest.mark.parametrize(
+    ("program", "words"), [("/bin/false", "status 1"), ("/does/not/exist", "No such file")]
+)
+async def test_lanes_that_cannot_start_are_one_clear_error(videos, monkeypatch, program, words):
+    monkeypatch.setattr(sys, "executable", program)
+    with pytest.raises(LaneStartError, match=words):
+        async with working(videos):
+            pass
