@@ -47,8 +47,6 @@ class Settings:
     jpeg_quality: int = 80
     workers: int = field(default_factory=available_cores)
     """Decode lanes (processes)."""
-    decode_threads: int | None = None
-    """Threads of one decoder; None lets the lanes share the cores."""
     log_level: str = "info"
     limits: Limits = field(default_factory=Limits)
     """What one connection may ask for."""
@@ -75,8 +73,6 @@ class Settings:
             raise ConfigError(f"log_level is {self.log_level!r}; it must be one of {', '.join(LOG_LEVELS)}")
         self._check_range("jpeg_quality", self.jpeg_quality, 1, 100)
         self._check_range("workers", self.workers, 1, 256)
-        if self.decode_threads is not None:
-            self._check_range("decode_threads", self.decode_threads, 1, 64)
         self._check_range("videos_per_lane", self.videos_per_lane, 1, 1024)
         self._check_range("cache_bytes", self.cache_bytes, 0, 1 << 40)
         for name in ("open_timeout", "decode_timeout", "send_timeout", "drain_timeout"):
@@ -138,7 +134,6 @@ _INTEGERS = frozenset(
     {
         "jpeg_quality",
         "workers",
-        "decode_threads",
         "videos_per_lane",
         "cache_bytes",
         *(f.name for f in fields(Limits)),

@@ -74,12 +74,10 @@ class Server:
         self._read_threads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="read")
         self._open_threads = ThreadPoolExecutor(OPEN_THREADS, thread_name_prefix="open")
         fetcher = Fetcher(storage, self._read_threads, cache_bytes=settings.cache_bytes)
-        cores = available_cores()
         self._pool = LanePool(
             fetcher,
             lanes=settings.workers,
-            decode_threads=settings.decode_threads or max(1, cores // settings.workers),
-            encode_threads=min(2, cores),
+            encode_threads=min(2, available_cores()),
             videos_per_lane=settings.videos_per_lane,
             decode_timeout=settings.decode_timeout,
         )

@@ -132,13 +132,11 @@ class LanePool:
         fetcher: Fetcher,
         *,
         lanes: int,
-        decode_threads: int,
         encode_threads: int,
         videos_per_lane: int,
         decode_timeout: float,
     ) -> None:
         self._fetcher = fetcher
-        self._decode_threads = decode_threads
         self._encode_threads = encode_threads
         self._videos_per_lane = videos_per_lane
         self._decode_timeout = decode_timeout
@@ -457,7 +455,6 @@ class LanePool:
         try:
             lane = await LaneProcess.start(
                 f"lane {slot.number}",
-                decode_threads=self._decode_threads,
                 encode_threads=self._encode_threads,
                 on_record=lambda lane, record, payload: self._on_record(slot, lane, record, payload),
                 on_exit=lambda lane, how: self._on_exit(slot, lane, how),

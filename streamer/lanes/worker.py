@@ -58,10 +58,9 @@ PICTURES_BETWEEN = 2  # pictures that may wait for a compressing thread, beyond 
 
 
 class _Lane:
-    def __init__(self, sock: socket.socket, *, decode_threads: int, encode_threads: int) -> None:
+    def __init__(self, sock: socket.socket, *, encode_threads: int) -> None:
         self._sock = sock
         self._send_lock = threading.Lock()
-        self._decode_threads = decode_threads
         self._encoders = ThreadPoolExecutor(encode_threads, thread_name_prefix="jpeg")
         self._statistics = ThreadPoolExecutor(1, thread_name_prefix="stats")
         self._pictures = threading.BoundedSemaphore(encode_threads + PICTURES_BETWEEN)
@@ -137,7 +136,7 @@ class _Lane:
             source = RemoteSource(self._reads, record)
             # Pickle, since it comes from the server alone: a lane trusts the server, never the other way
             # round.
-            video = open_video(source, index=pickle.loads(index), threads=self._decode_threads)
+            video = open_video(source, index=pickle.loads(index), threads=1)
         except Exception as error:
             code, message = _describe(error)
             self._videos[record.video] = _Broken(code, message)
@@ -199,17 +198,15 @@ def _describe(error: Exception) -> tuple[str, str]:
 
 
 def main() -> None:
-    """Entry of the process; arguments: socket descriptor, threads of a decoder, compressing threads."""
+    """Entry of the process; arguments: socket descriptor, number of compressing threads."""
     # The server decides when a lane ends. A signal for the whole process group or control group must not take
     # the lanes away while the server finishes its queue.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash must not write frames to disk
     faulthandler.enable()
-    descriptor, decode_threads, encode_threads = map(int, sys.argv[1:4])
-    lane = _Lane(
-        socket.socket(fileno=descriptor), decode_threads=decode_threads, encode_threads=encode_threads
-    )
+    descriptor, encode_threads = map(int, sys.argv[1:3])
+    lane = _Lane(socket.socket(fileno=descriptor), encode_threads=encode_threads)
     try:
         lane.run()
     except (FFbindError, WireError, OSError) as error:

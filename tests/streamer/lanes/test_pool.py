@@ -50,7 +50,6 @@ async def working(videos: Any, **options: Any) -> AsyncIterator[Work]:
         fetcher = Fetcher(storage, executor, cache_bytes=1 << 20)
         chosen = {
             "lanes": 1,
-            "decode_threads": 1,
             "encode_threads": 1,
             "videos_per_lane": 4,
             "decode_timeout": 30,
