@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["Mistake", "err", "examples", "facts", "human_bytes", "out", "progress", "say", "tracked"]
-
-T = TypeVar("T")
+__all__ = ["Mistake", "err", "examples", "facts", "human_bytes", "out", "progress", "say"]
 
 # Rich itself honours NO_COLOR and writes no escape codes when the stream is not a terminal.
 out = Console(highlight=False)
@@ -72,15 +69,6 @@ def progress(unit: str) -> Iterator[Progress]:
     )
     with bar:
         yield bar
-
-
-def tracked(items: Sequence[T], description: str, unit: str) -> Iterator[T]:
-    """Iterate over `items` under a progress bar."""
-    with progress(unit) as bar:
-        task = bar.add_task(description, total=len(items), note="")
-        for item in items:
-            yield item
-            bar.advance(task)
 
 
 def human_bytes(count: float) -> str:

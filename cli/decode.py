@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
-import ffbind
+from ffbind.errors import FFbindError
 
-from .console import Mistake, err, examples, human_bytes, out, say, tracked
+from .console import Mistake, err, examples, human_bytes, out, progress, say
 from .png import encode_png
 from .video import open_video
 
@@ -41,6 +45,7 @@ class Format(StrEnum):
     NPY = "npy"
 
 
+_SAVING = 2  # threads that compress and write while the next pictures are decoded
 _SUFFIXES = {".jpg": Format.JPG, ".jpeg": Format.JPG, ".png": Format.PNG, ".npy": Format.NPY}
 
 
@@ -107,31 +112,29 @@ def command(
         raise Mistake(f"--quality is for JPEG; {chosen} keeps every pixel")
 
     size = None if width is None and height is None else (width, height)
+    save = partial(_save, file, output / video.stem, chosen, 80 if quality is None else quality, size)
     with open_video(video) as opened:
-        getters = _getters(opened, frame, frames, time, offset, irap_offset)
-        if not getters:
+        choice = _choose(opened, frame, frames, time, offset, irap_offset)
+        if not choice.values:
             raise Mistake(f"--frames {frames} chooses nothing; {video} has {len(opened)} frames")
-        if file is not None and len(getters) > 1:
-            raise Mistake(f"{len(getters)} frames do not fit into one file; give -o a folder, not {file}")
+        if file is not None and len(choice.values) > 1:
+            raise Mistake(
+                f"{len(choice.values)} frames do not fit into one file; give -o a folder, not {file}"
+            )
         if file is None:
             output.mkdir(parents=True, exist_ok=True)
-        written = []
+        written: list[Path] = []
         failed = 0
-        for label, get in tracked(getters, "Decoding", "frames"):
-            try:
-                picture = get()
-                data = _encode(picture, chosen, 80 if quality is None else quality, size)
-            except ffbind.FFbindError as error:
-                if len(getters) == 1:
-                    raise
+        for value, result in _saved(choice, save):
+            if isinstance(result, Path):
+                written.append(result)
+                if not out.is_terminal:
+                    say(str(result))
+            elif len(choice.values) == 1:
+                raise result
+            else:
                 failed += 1
-                err.print(f"streamer: {label}: {error}", markup=False, soft_wrap=True)
-                continue
-            target = file or output / f"{video.stem}-{_number(picture)}.{chosen}"
-            target.write_bytes(data)
-            written.append(target)
-            if not out.is_terminal:
-                say(str(target))
+                err.print(f"streamer: {choice.name} {value}: {result}", markup=False, soft_wrap=True)
     if out.is_terminal:
         _summary(written)
     return 1 if failed else 0
@@ -151,21 +154,76 @@ def _settle(file: Path | None, wanted: Format | None) -> Format:
     return suffix
 
 
-def _getters(
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The frames wanted: their numbers, times or offsets, and how to get several of them, or one."""
+
+    name: str
+    values: Sequence[float]
+    several: Callable[[Any], Iterator[Frame]]
+    one: Callable[[Any], Frame]
+
+
+def _choose(
     video: Video,
     frame: list[int] | None,
     frames: str | None,
     time: list[float] | None,
     offset: list[int] | None,
     irap_offset: int | None,
-) -> list[tuple[str, Callable[[], Frame]]]:
-    """Give one function for each frame wanted, with its name for messages."""
+) -> _Choice:
     if time is not None:
-        return [(f"time {at} s", partial(video.frame_at, at)) for at in time]
+        return _Choice("time", time, video.frames_at, video.frame_at)
     if offset is not None:
-        return [(f"offset {at}", partial(video.frame_at_offset, at, irap_offset)) for at in offset]
-    numbers = frame if frame is not None else list(range(len(video)))[_slice(frames or "")]
-    return [(f"frame {number}", partial(video.__getitem__, number)) for number in numbers]
+        return _Choice(
+            "offset",
+            offset,
+            partial(video.frames_at_offsets, irap_offset=irap_offset),
+            partial(video.frame_at_offset, irap_offset=irap_offset),
+        )
+    numbers = frame if frame is not None else range(len(video))[_slice(frames or "")]
+    return _Choice("frame", numbers, video.frames, video.__getitem__)
+
+
+def _decoded(choice: _Choice) -> Iterator[Frame | FFbindError]:
+    """Decode the frames in their order, in batches; one that fails gives its error, and the rest goes on."""
+    place = 0
+    while place < len(choice.values):
+        try:
+            for frame in choice.several(choice.values[place:]):
+                yield frame
+                place += 1
+        except FFbindError:
+            # A batch is refused as a whole when one of its numbers is wrong; alone, each answers for itself.
+            try:
+                yield choice.one(choice.values[place])
+            except FFbindError as error:
+                yield error
+            place += 1
+
+
+def _saved(choice: _Choice, save: Callable[[Frame], Path]) -> Iterator[tuple[float, Path | FFbindError]]:
+    """Save the frames while the next ones are decoded; give each value with its path or its error, in order."""
+    waiting: deque[tuple[float, Future[Path | FFbindError]]] = deque()
+    with ThreadPoolExecutor(_SAVING) as pool, progress("frames") as bar:
+        task = bar.add_task("Decoding", total=len(choice.values), note="")
+        for value, frame in zip(choice.values, _decoded(choice), strict=True):
+            waiting.append((value, pool.submit(_result, save, frame)))
+            bar.advance(task)
+            if len(waiting) > 2 * _SAVING:
+                value, result = waiting.popleft()
+                yield value, result.result()
+        for value, result in waiting:
+            yield value, result.result()
+
+
+def _result(save: Callable[[Frame], Path], frame: Frame | FFbindError) -> Path | FFbindError:
+    if isinstance(frame, FFbindError):
+        return frame
+    try:
+        return save(frame)
+    except FFbindError as error:
+        return error
 
 
 def _slice(text: str) -> slice:
@@ -175,19 +233,17 @@ def _slice(text: str) -> slice:
     return slice(*(None if part is None else int(part) for part in match.groups()))
 
 
-def _encode(frame: Frame, kind: Format, quality: int, size: Size | None) -> bytes:
+def _save(file: Path | None, stem: Path, kind: Format, quality: int, size: Size | None, frame: Frame) -> Path:
+    """Write one frame to `file`, or to a name made of `stem` and its number."""
+    target = file or stem.with_name(f"{stem.name}-{_number(frame)}.{kind}")
     if kind is Format.JPG:
-        return frame.to_jpeg(quality=quality, size=size)
-    pixels = frame.to_numpy("rgb24", size=size)
-    if kind is Format.PNG:
-        return encode_png(pixels)
-    import io
-
-    import numpy as np
-
-    file = io.BytesIO()
-    np.save(file, pixels)
-    return file.getvalue()
+        target.write_bytes(frame.to_jpeg(quality=quality, size=size))
+    elif kind is Format.PNG:
+        target.write_bytes(encode_png(frame.to_numpy("rgb24", size=size)))
+    else:
+        with target.open("wb") as opened:
+            np.save(opened, frame.to_numpy("rgb24", size=size))
+    return target
 
 
 def _number(frame: Frame) -> str:
