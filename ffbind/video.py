@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import groupby, islice
 from types import TracebackType
 from typing import Any, Self, overload
@@ -430,52 +431,52 @@ class Video:
     def _batch(self, rows: Sequence[int]) -> Iterator[Frame]:
         """Decode a bounded batch, each row once; hand out in the order given, errors in their place too.
 
-        Rows of one GOP are decoded in decode order by one decoder, several GOPs side by side.
+        Each decoder takes a run of GOPs and goes through it in decode order; several decoders work side by side.
         """
         with self._lock:
             self._check_usable()
             done: dict[int, Frame | FFbindError] = {}
-            gops = self._gops(sorted(set(rows)))
-            workers = min(len(gops), self._threads)
-            if workers <= 1:
-                for row in sorted(set(rows)):
+            runs = self._runs(sorted(set(rows)))
+            if len(runs) == 1:
+                for row in runs[0]:
                     done[row] = _result(self._frame, row)
             else:
-                self._decode_side_by_side(gops, workers, done)
+                self._decode_side_by_side(runs, done)
         for row in rows:
             result = done[row]
             if isinstance(result, FFbindError):
                 raise result
             yield result
 
-    def _gops(self, rows: Sequence[int]) -> list[list[int]]:
-        """Group ascending rows by the IRAP that the index names, without those already kept."""
+    def _runs(self, rows: list[int]) -> list[list[int]]:
+        """Split ascending rows into runs of whole GOPs (by the IRAPs that the index names), at most one for each thread."""
         iraps = self._index.samples["irap"]
-        return [list(gop) for _, gop in groupby(rows, key=lambda row: int(iraps[row]))]
+        runs: list[list[int]] = [[]]
+        for _, gop in groupby(rows, key=lambda row: int(iraps[row])):
+            if len(runs[-1]) * self._threads >= len(rows):
+                runs.append([])
+            runs[-1].extend(gop)
+        return runs
 
-    def _decode_side_by_side(
-        self, gops: list[list[int]], workers: int, done: dict[int, Frame | FFbindError]
-    ) -> None:
-        while len(self._engines) < workers:
+    def _decode_side_by_side(self, runs: list[list[int]], done: dict[int, Frame | FFbindError]) -> None:
+        while len(self._engines) < len(runs):
             self._engines.append(self._new_engine())
-        idle = list(self._engines[:workers])
-        choosing = threading.Lock()
+        idle = list(self._engines)
+        jobs = []
+        for run in runs:
+            engine = min(idle, key=partial(_cost, row=run[0]))
+            idle.remove(engine)
+            jobs.append((engine, run))
 
-        def decode_gop(gop: list[int]) -> None:
-            with choosing:
-                engine = min(idle, key=lambda engine: _cost(engine, gop[0]))
-                idle.remove(engine)
-            try:
-                for row in gop:
-                    kept = self._samples.pictures.get(row)
-                    done[row] = kept if kept is not None else _result(engine.decode, row)
-            finally:
-                with choosing:
-                    idle.append(engine)
+        def decode_run(job: tuple[Engine, list[int]]) -> None:
+            engine, run = job
+            for row in run:
+                kept = self._samples.pictures.get(row)
+                done[row] = kept if kept is not None else _result(engine.decode, row)
 
-        with ThreadPoolExecutor(workers, thread_name_prefix="ffbind") as pool:
+        with ThreadPoolExecutor(len(runs), thread_name_prefix="ffbind") as pool:
             # list(): an error that is not a frame's own comes out here.
-            list(pool.map(decode_gop, gops))
+            list(pool.map(decode_run, jobs))
 
 
 def usable_cores() -> int:

@@ -168,10 +168,11 @@ def test_by_index_in_every_order(name: str, cases: Callable[[str], Case]) -> Non
     places = list(range(len(case.shown)))
     sample = places if len(places) <= 100 else places[:20] + places[120:140] + places[-20:]
     shuffled = random.Random(name).sample(places, min(len(places), 40))
-    with ffbind.open(case.path) as video:
-        assert len(video) == len(case.shown)
-        assert [picture_hash(frame) for frame in video] == case.shown
-        assert video.stats.decoders_opened == 1
+    for threads in (1, 3):
+        with ffbind.open(case.path, threads=threads) as video:
+            assert len(video) == len(case.shown)
+            assert [picture_hash(frame) for frame in video] == case.shown
+            assert video.stats.decoders_opened <= threads
     for order in (sample, sample[::-1], shuffled):
         with ffbind.open(case.path) as video:
             assert shown_hashes(video, order) == {i: case.shown[i] for i in order}
@@ -229,9 +230,7 @@ def test_by_offset_from_irap_and_from_earlier(name: str, cases: Callable[[str], 
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_broken_streams_give_the_linear_picture_or_an_error(
-    name: str, cases: Callable[[str], Case]
-) -> None:
+def test_broken_streams_give_the_linear_picture_or_an_error(name: str, cases: Callable[[str], Case]) -> None:
     """Where a stream was made to break decoders, a frame is exact or there is an error."""
     case = cases(name)
     with ffbind.open(case.path) as video:
