@@ -19,10 +19,14 @@ __all__ = ["PictureCache", "Samples"]
 
 
 class PictureCache:
-    """Decoded pictures kept for a while: by row, least recently used out first, bounded in bytes."""
+    """Decoded pictures kept for a while: by row, least recently used out first, bounded in bytes.
 
-    def __init__(self, limit: int) -> None:
+    `minimum`: this many stay whatever their size, so that showing in an order that is not the decoder's works at all.
+    """
+
+    def __init__(self, limit: int, minimum: int) -> None:
         self._limit = limit
+        self._minimum = minimum
         self._frames: OrderedDict[int, Frame] = OrderedDict()
         self._lock = threading.Lock()
         self.bytes = 0
@@ -36,14 +40,14 @@ class PictureCache:
             return frame
 
     def put(self, row: int, frame: Frame) -> None:
-        """Keep a frame; others leave until all fit. One larger than the limit is not kept."""
+        """Keep a frame; others leave until all fit."""
         with self._lock:
             old = self._frames.pop(row, None)
             if old is not None:
                 self.bytes -= old.nbytes
             self._frames[row] = frame
             self.bytes += frame.nbytes
-            while self.bytes > self._limit:
+            while self.bytes > self._limit and len(self._frames) > self._minimum:
                 _, gone = self._frames.popitem(last=False)
                 self.bytes -= gone.nbytes
 
@@ -60,9 +64,9 @@ class Samples:
     What is learned is only ever added, and the same whoever adds it, so decoders on several threads may share it.
     """
 
-    def __init__(self, index: VideoIndex, picture_bytes: int) -> None:
+    def __init__(self, index: VideoIndex, pictures: PictureCache) -> None:
         self.index = index
-        self.pictures = PictureCache(picture_bytes)
+        self.pictures = pictures
         self.kinds: NDArray[np.uint8] = index.samples["kind"].copy()
         self.temporal_ids: NDArray[np.uint8] = index.samples["temporal_id"].copy()
         self.failed: dict[int, FFbindError] = {}

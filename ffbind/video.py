@@ -35,14 +35,15 @@ from .index import VideoIndex
 from .plan import Plan, plan_frames
 from .probe import explain_foreign
 from .reader import SampleReader
-from .samples import Samples
+from .samples import PictureCache, Samples
 from .scan import scan_headers
 from .sources import FileSource, Source, SourceLike, as_source
 
 __all__ = ["Frames", "Video", "open"]
 
 _KEPT_BYTES = 256 << 20
-"""Decoded pictures kept per video: showing and decoding order differ by up to 16 pictures, and people step back."""
+_KEPT_PICTURES = 6
+"""Pictures kept at least: decoding runs ahead of showing by the stream's reordering, 2 to 5 pictures in camera video."""
 
 _BATCH_BYTES = 256 << 20
 """What the frames of one batch may take, which bounds what `frames()` holds at a time."""
@@ -56,6 +57,7 @@ def open(  # noqa: A001
     index: VideoIndex | str | os.PathLike[str] | None = None,
     threads: int | None = None,
     track: int | None = None,
+    kept_bytes: int = _KEPT_BYTES,
 ) -> Video:
     """Open a video for exact frames.
 
@@ -65,6 +67,9 @@ def open(  # noqa: A001
     - `threads`: how many GOPs of a batch or of an iteration are decoded side by side, default all cores; a picture is always
       decoded by one thread
     - `track`: the track's id in the file; default the first enabled video track with most samples
+
+    - `kept_bytes`: memory for decoded pictures that are kept, for stepping back and for showing in another order than that of
+      decoding; the last few stay in any case
 
     Raises NotVideoError, UnsupportedError (another codec or container; it names it), EncryptedError, CorruptError, SourceError.
 
@@ -82,7 +87,7 @@ def open(  # noqa: A001
         elif not isinstance(index, VideoIndex):
             index = VideoIndex.load(index)
         index.check(opened)
-        return Video(opened, index, threads=threads, path=path)
+        return Video(opened, index, threads=threads, path=path, kept_bytes=kept_bytes)
     except BaseException:
         if isinstance(opened, FileSource) and opened is not source:
             opened.close()
@@ -105,14 +110,17 @@ class Video:
     every sample, shown or not. A `Video` may be shared between threads (they take turns) and pickled when it was opened by path.
     """
 
-    def __init__(self, source: Source, index: VideoIndex, *, threads: int | None, path: str | None) -> None:
+    def __init__(
+        self, source: Source, index: VideoIndex, *, threads: int | None, path: str | None, kept_bytes: int
+    ) -> None:
         self._source = source
         self._threads = threads if threads is not None else usable_cores()
         self._path = path
         self._process = os.getpid()
         self._closed = False
         self._lock = threading.RLock()
-        self._samples = Samples(index, _KEPT_BYTES)
+        self._kept_bytes = kept_bytes
+        self._samples = Samples(index, PictureCache(kept_bytes, _KEPT_PICTURES))
         self._reader = SampleReader(source, index.samples, _READ_AHEAD)
         self._engines: list[Engine] = []
         self._reused = 0
@@ -367,7 +375,7 @@ class Video:
     def __reduce__(self) -> tuple[Any, ...]:
         if self._path is None:
             raise TypeError("a video can be pickled only when it was opened by path")
-        return _reopen, (self._path, self._index, self._threads)
+        return _reopen, (self._path, self._index, self._threads, self._kept_bytes)
 
     def _check_usable(self) -> None:
         if self._closed:
@@ -500,8 +508,8 @@ def _result(decode: Callable[[int], Frame], row: int) -> Frame | FFbindError:
         return error
 
 
-def _reopen(path: str, index: VideoIndex, threads: int | None) -> Video:
-    return open(path, index=index, threads=threads)
+def _reopen(path: str, index: VideoIndex, threads: int, kept_bytes: int) -> Video:
+    return open(path, index=index, threads=threads, kept_bytes=kept_bytes)
 
 
 class Frames(Sequence[Frame]):
