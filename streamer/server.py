@@ -36,6 +36,7 @@ SERVICE_RESTART = 1012  # close code: come back in a moment (IANA WebSocket clos
 READ_THREADS = 8
 OPEN_THREADS = 4
 STATS_TIMEOUT = 5.0
+CLOSE_TIMEOUT = 2.0  # for the closing handshake
 
 
 class StartError(Exception):
@@ -100,7 +101,8 @@ class Server:
                 compression=None,
                 process_request=self._answer_http,
                 max_size=HARD_MESSAGE_LIMIT,
-                close_timeout=2,
+                max_queue=4,
+                close_timeout=CLOSE_TIMEOUT,
                 server_header=None,
                 logger=_listener_log(),
             )
@@ -241,7 +243,12 @@ class Session:
                 while not self._connection.idle and self._ws.close_code is None:
                     self._changed.clear()
                     await self._changed.wait()
-        await self._ws.close(SERVICE_RESTART, "the server is restarting")
+        self._outbox.clear()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._ws.close(SERVICE_RESTART, "the server is restarting")
+        except TimeoutError:
+            self._ws.transport.abort()  # it does not read, so it cannot be told either
 
     async def _read(self) -> None:
         with suppress(websockets.ConnectionClosed):
@@ -395,7 +402,11 @@ async def _serve(settings: Settings, ready: Callable[[ServerInfo], None] | None)
         return 0
     info = start.result()
     if ready is not None:
-        ready(info)
+        try:
+            ready(info)
+        except BaseException:
+            await server.stop(grace=0)
+            raise
     _log.info("%s received", (await first).name)
     stop = asyncio.create_task(server.stop())
     again = asyncio.create_task(signals.get())

@@ -209,6 +209,33 @@ async def test_a_broken_sample_is_one_error_and_the_connection_goes_on(live, con
     assert errors == [(broken, "corrupt_sample")]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "androidx-media/h265_bframes.mp4",
+        "androidx-media/fragmented_captions_h265.mp4",
+        "androidx-media/hev1_08_05.mp4",
+        "mediabunny/video-h265.mp4",
+    ],
+)
+async def test_real_files_as_the_library_decodes_them(start_server, connect, media, name):
+    file = media / name
+    with ffbind.open(file) as video:
+        wanted = [int(offset) for offset in video.index.samples["offset"][:120]]
+        async with start_server(local_path=media) as server, connect(server.info.url) as client:
+            await client.set_video(name)
+            await client.request(wanted[0], [(offset, place) for place, offset in enumerate(wanted)])
+            for offset in wanted:
+                message, jpeg = await client.receive()
+                assert message["offset"] == offset
+                if jpeg is None:
+                    with pytest.raises(ffbind.FFbindError) as caught:
+                        video.frame_at_offset(offset, irap_offset=wanted[0])
+                    assert message["code"] == caught.value.code
+                else:
+                    assert jpeg == video.frame_at_offset(offset, irap_offset=wanted[0]).to_jpeg(80)
+
+
 # ---- what clients do wrong --------------------------------------------------------------------------------------
 
 
@@ -437,6 +464,29 @@ async def test_a_client_that_does_not_read_is_cut_and_others_do_not_notice(start
                     assert [m["type"] for m in answers] == ["Frame"] * 300
                     await eventually(lambda: len(server.sessions) == 1)
         await eventually(lambda: len(server.sessions) == 0)
+
+
+async def test_a_client_that_does_not_read_does_not_hold_up_the_end(start_process, videos):
+    server = start_process(drain_timeout=0.5, jpeg_quality=100)
+    index = videos.index()
+    frames = [{"offset": offset, "index": place} for offset, place in shown(index)]
+    with socket.socket() as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        raw.connect(("127.0.0.1", server.port))
+        raw.setblocking(False)
+        ws = await websockets.connect(
+            server.url, sock=raw, max_queue=1, ping_interval=None, close_timeout=0.1
+        )
+        await ws.send(json.dumps({"type": "SetVideo", "path": "videos/clip.mp4"}))
+        await ws.recv()
+        ws.transport.pause_reading()
+        for _ in range(10):
+            await ws.send(
+                json.dumps({"type": "RequestFrames", "irap_offset": offset_of(index, 0), "frames": frames})
+            )
+        await asyncio.sleep(0.5)  # let the buffers between the two fill up
+        assert await asyncio.to_thread(server.end) == 0
+        ws.transport.abort()
 
 
 # ---- lanes ------------------------------------------------------------------------------------------------------
