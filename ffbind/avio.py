@@ -6,6 +6,7 @@ raises travels through FFmpeg and comes out again as it was. Both keep what they
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any, Self
 
 from ._native import ffi, lib
 from .errors import ClosedError, NotVideoError, SourceError
-from .sources import Source
+from .sources import Source, as_view
 
 __all__ = ["Input", "MemoryInput", "Packet", "SourceInput", "Stream", "av_error_text"]
 
@@ -52,7 +53,7 @@ class Packet:
 
 
 class Input:
-    """An AVIOContext, and the demuxer that libavformat finds for what it reads. Not for use by two threads at once.
+    """An AVIOContext, and the demuxer that libavformat finds for what it reads. Calls from several threads take turns.
 
     Raises the source's own exception when it failed, NotVideoError when libavformat does not know the bytes.
     """
@@ -76,29 +77,36 @@ class Input:
         failure = self._failure()
         if failure is not None:
             raise failure
+        if lib.ffb_input_failure(self._native) < 0:
+            raise SourceError("the source could not be read, and its own error is lost; open it again")
         if code < 0:
             raise NotVideoError(f"{what}: {av_error_text(code)}")
 
     @property
     def size(self) -> int:
         """Length in bytes, as libavformat is told it (AVSEEK_SIZE)."""
-        return int(lib.avio_size(lib.ffb_input_io(self._open())))
+        with self._lock:
+            return int(lib.avio_size(lib.ffb_input_io(self._open())))
 
     def read_at(self, position: int, length: int) -> bytes:
-        """Seek and read through the AVIOContext; fewer bytes only at the end."""
+        """Seek and read through the AVIOContext; fewer bytes only at the end. The demuxer goes on from where it was.
+
+        SourceError for a position outside [0, size].
+        """
         with self._lock:
             io = lib.ffb_input_io(self._open())
-            code = lib.avio_seek(io, position, 0)
-            self._check(min(int(code), 0), f"cannot seek to {position}")
-            buffer = ffi.new("unsigned char[]", max(length, 1))
+            before = lib.avio_seek(io, 0, os.SEEK_CUR)
+            if lib.avio_seek(io, position, os.SEEK_SET) < 0:
+                self._check(0, "")
+                raise SourceError(f"cannot read at {position}: that is outside the {lib.avio_size(io)} bytes")
+            length = max(0, min(length, lib.avio_size(io) - position))
+            buffer = ffi.new("unsigned char[]", length)
             done = 0
             while done < length:
                 count = lib.avio_read(io, buffer + done, length - done)
-                if count == lib.AVERROR_EOF or count == 0:
-                    self._check(0, "read")
-                    break
                 self._check(count, f"cannot read at {position}")
                 done += count
+            lib.avio_seek(io, before, os.SEEK_SET)
             return bytes(ffi.buffer(buffer, done))
 
     def format_name(self) -> str:
@@ -213,30 +221,23 @@ class SourceInput(Input):
         return self._state.failure
 
 
-@ffi.def_extern(error=lib.AVERROR_EXTERNAL)  # type: ignore[untyped-decorator]
+def _keep_failure(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Keep what the callback below raised, from its very first instruction on, for the caller on the far side of FFmpeg."""
+    if trace is not None:
+        ffi.from_handle(trace.tb_frame.f_locals["handle"]).failure = error
+
+
+@ffi.def_extern(error=lib.AVERROR_EXTERNAL, onerror=_keep_failure)  # type: ignore[untyped-decorator]
 def ffb_source_read(handle: Any, position: int, buffer: Any, size: int) -> int:
     """Read for C: up to `size` bytes at `position` into `buffer`; how many there were.
 
-    Whatever the source raises is kept for the caller on the far side of FFmpeg; C sees an AVERROR that is not the end.
+    For whatever is raised here, C sees an AVERROR that is not the end.
     """
     state: _SourceState = ffi.from_handle(handle)
-    try:
-        view = _as_bytes(state.source.read_at(position, size))
-        if len(view) > size:
-            raise SourceError(
-                f"read_at returned {len(view)} bytes where {size} were asked at offset {position}"
-            )
-        if not len(view):
-            raise SourceError(f"read_at returned nothing at offset {position}, before the end of the source")
-        ffi.memmove(buffer, view, len(view))
-    except BaseException as error:
-        state.failure = error
-        return int(lib.AVERROR_EXTERNAL)
+    view = as_view(state.source.read_at(position, size), position)
+    if len(view) > size:
+        raise SourceError(f"read_at returned {len(view)} bytes where {size} were asked at offset {position}")
+    if not len(view):
+        raise SourceError(f"read_at returned nothing at offset {position}, before the end of the source")
+    ffi.memmove(buffer, view, len(view))
     return len(view)
-
-
-def _as_bytes(data: Any) -> memoryview:
-    try:
-        return memoryview(data).cast("B")
-    except TypeError:
-        raise SourceError(f"read_at returned {type(data).__name__}, not bytes") from None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .errors import CorruptError, SourceError
+from .errors import CorruptError
 from .index import StructuredArray
-from .sources import Source
+from .sources import Source, read_exactly
 
 __all__ = ["SampleReader"]
 
@@ -74,12 +74,7 @@ class SampleReader:
                 break
             stop = offset + size
             end += 1
-        data = memoryview(self._source.read_at(start, stop - start)).cast("B")
-        if len(data) != stop - start:
-            raise SourceError(
-                f"asked for {stop - start} bytes at offset {start}, got {len(data)}: the source is faulty, or the file was cut short "
-                "while it was open"
-            )
+        data = read_exactly(self._source, start, stop - start)
         self.reads += 1
         self.bytes += len(data)
         return _Run(row, end, start, data)

@@ -11,7 +11,7 @@ import os
 import stat
 import threading
 from collections.abc import Sequence
-from typing import Any, BinaryIO, Protocol, TypeAlias, cast, runtime_checkable
+from typing import BinaryIO, Protocol, TypeAlias, cast, runtime_checkable
 
 from .errors import ClosedError, NotVideoError, SourceChangedError, SourceError
 
@@ -22,6 +22,7 @@ __all__ = [
     "Source",
     "SourceLike",
     "as_source",
+    "as_view",
     "read_exactly",
 ]
 
@@ -183,6 +184,8 @@ class FileObjectSource(_Ranges):
     def read_at(self, offset: int, length: int) -> bytes:
         parts = []
         with self._lock:
+            if getattr(self._file, "closed", False):
+                raise SourceError("the file object was closed while it was in use; keep it open")
             self._file.seek(offset)
             while length > 0:
                 part = self._file.read(length)
@@ -222,12 +225,20 @@ def as_source(source: SourceLike) -> Source:
         ) from None
 
 
+def as_view(data: object, offset: int) -> memoryview:
+    """View what `read_at(offset, ...)` returned as bytes; SourceError where it is no such thing."""
+    try:
+        return memoryview(cast("bytes", data)).cast("B")
+    except TypeError:
+        raise SourceError(f"read_at returned {type(data).__name__}, not bytes, at offset {offset}") from None
+
+
 def read_exactly(source: Source, offset: int, length: int) -> memoryview:
     """Read `length` bytes at `offset`; a shorter answer is an error, a longer one too."""
-    data: Any = source.read_at(offset, length)
-    view = memoryview(data).cast("B")
+    view = as_view(source.read_at(offset, length), offset)
     if len(view) != length:
         raise SourceError(
-            f"asked for {length} bytes at offset {offset}, got {len(view)}: the file is cut short, or its source is faulty"
+            f"asked for {length} bytes at offset {offset}, got {len(view)}: the file was cut short while it was open, "
+            "or its source is faulty"
         )
     return view

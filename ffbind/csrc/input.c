@@ -100,6 +100,11 @@ void ffb_input_close(ffb_input *input)
     free(input);
 }
 
+int ffb_input_failure(const ffb_input *input)
+{
+    return input->failure;
+}
+
 AVIOContext *ffb_input_io(ffb_input *input)
 {
     return input->io;
@@ -119,6 +124,10 @@ int ffb_input_demux(ffb_input *input)
 {
     if (input->format)
         return 0;
+    /* Whatever was read before, what the bytes are is seen at their beginning. */
+    int64_t start = avio_seek(input->io, 0, SEEK_SET);
+    if (start < 0)
+        return (int)start;
     AVFormatContext *format = avformat_alloc_context();
     AVDictionary *options = NULL;
     if (!format)

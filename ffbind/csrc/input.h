@@ -18,6 +18,9 @@ ffb_input *ffb_input_source(void *handle, int64_t size, int buffer_size);
 /* Frees the AVIOContext with its buffer, and the demuxer if one was opened. */
 void ffb_input_close(ffb_input *input);
 
+/* The AVERROR that the source's first failure came to, 0 while there was none. libavformat may take it for the end. */
+int ffb_input_failure(const ffb_input *input);
+
 /* The AVIOContext, borrowed. */
 AVIOContext *ffb_input_io(ffb_input *input);
 
