@@ -18,13 +18,19 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from cffi import FFI
 
 ROOT = Path(__file__).resolve().parent
 CSRC = ROOT / "ffbind" / "csrc"
-LIBRARIES = ("libavformat", "libavcodec", "libavutil", "libswscale")
+LIBRARIES = {
+    "libavformat": "59.27",
+    "libavcodec": "59.37",
+    "libavutil": "57.28",
+    "libswscale": "6.7",
+}  # FFmpeg 5.1
 
 C_FLAGS = ("-std=c11", "-D_DEFAULT_SOURCE", "-O3", "-fvisibility=hidden")
 
@@ -115,11 +121,20 @@ def pkg_config(*arguments: str) -> list[str]:
     program = os.environ.get("PKG_CONFIG", "pkg-config")
     if shutil.which(program) is None:
         fail(f"{program!r}, which finds FFmpeg's headers")
-    for library in LIBRARIES:
-        if subprocess.run([program, "--exists", library], check=False).returncode != 0:
+    for library, version in LIBRARIES.items():
+        if subprocess.run([program, "--exists", f"{library} >= {version}"], check=False).returncode != 0:
             fail(f"the headers of FFmpeg's {library} (5.1 or later)")
     done = subprocess.run([program, *arguments, *LIBRARIES], check=True, capture_output=True, text=True)
     return shlex.split(done.stdout)
+
+
+def check_compiler() -> None:
+    """See that there is a C compiler, and the headers of this Python."""
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[0]
+    if shutil.which(compiler) is None:
+        fail(f"a C compiler ({compiler!r} was not found; CC names another)")
+    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        fail("the C headers of Python")
 
 
 def own_declarations() -> str:
@@ -132,6 +147,7 @@ def own_declarations() -> str:
 
 def make_builder() -> FFI:
     """Describe the extension module to cffi."""
+    check_compiler()
     builder = FFI()
     builder.cdef(LIBAV + own_declarations())
     headers = "".join(f'#include "{header.name}"\n' for header in sorted(CSRC.glob("*.h")))
