@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -79,6 +80,8 @@ class Decoder:
         self._closed = False
         self._native: Any = None
         self.opened = 0  # native decoders opened so far
+        parameter_sets = tuple(parameter_sets)
+        ParameterSets(parameter_sets)
         self.restart(parameter_sets)
 
     # The plain interface
@@ -101,13 +104,15 @@ class Decoder:
 
     def flush(self) -> None:
         """Forget all pictures; parameter sets stay. The next sample has to be an IRAP."""
-        with self._lock:
-            if self._open() is not None:
+        with self._turn():
+            if self._native is not None:
                 lib.ffb_decoder_flush(self._native)
             self._tracker.reset()
 
     def close(self) -> None:
         """Free the decoder; closing twice is fine. Frames that came out of it stay valid."""
+        if os.getpid() != self._process:
+            return  # the parent's decoder: perhaps in the middle of a picture, with its lock held for ever in this process
         with self._lock:
             self._closed = True
             self._discard()
@@ -123,15 +128,18 @@ class Decoder:
     # What Video works with
 
     def restart(self, parameter_sets: Iterable[Buffer] = (), nal_length_size: int | None = None) -> None:
-        """Start again, at an IRAP and with these parameter sets."""
-        with self._lock:
+        """Start again, at an IRAP and with these parameter sets. One that cannot be read is left out: what needs it will fail."""
+        with self._turn():
             self.flush()
-            self._entry_sets = tuple(bytes(nal_unit) for nal_unit in parameter_sets)
             if nal_length_size is not None:
                 self._nal_length_size = nal_length_size
             self._sets.clear()
-            for nal_unit in self._entry_sets:
-                self._sets.add(nal_unit)
+            entry_sets = []
+            for nal_unit in parameter_sets:
+                with suppress(CorruptError):
+                    self._sets.add(nal_unit)
+                    entry_sets.append(bytes(nal_unit))
+            self._entry_sets = tuple(entry_sets)
             self._announced = False
 
     def push(self, sample: Buffer, *, damaged: bool = False) -> Outcome:
@@ -141,8 +149,7 @@ class Decoder:
         damaged: the decoder is then given up and goes on at the next IRAP; to decode the rest of the GOP, restart and step
         over the damaged sample.
         """
-        with self._lock:
-            self._open()
+        with self._turn():
             try:
                 header = self._sets.read(sample, self._nal_length_size)
             except CorruptError:
@@ -152,6 +159,8 @@ class Decoder:
                 self._check_sequence(header)
             step = self._tracker.step(header, damaged=damaged)
             native = self._ready()
+            if step.forget:
+                lib.ffb_decoder_flush(native)
             if step.verdict is not Verdict.DECODE:
                 data = ffi.from_buffer("uint8_t[]", sample)
                 self._check(lib.ffb_decoder_pass_over(native, data, len(data), self._nal_length_size))
@@ -197,12 +206,16 @@ class Decoder:
                 "screen content coding (SCC) profiles of HEVC are not decoded exactly by libavcodec"
             )
 
-    def _open(self) -> Any:
-        if self._closed:
-            raise ClosedError("this decoder was closed; open another one")
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for the other threads, then do what needs an open decoder."""
+        # Before the lock is asked for: after fork() nobody is left to release it.
         if os.getpid() != self._process:
             raise ForkedError("this decoder belongs to the parent process; open another one after fork()")
-        return self._native
+        with self._lock:
+            if self._closed:
+                raise ClosedError("this decoder was closed; open another one")
+            yield
 
     def _ready(self) -> Any:
         """Give the native decoder, opened if need be, with the entry's parameter sets in front of the first sample."""

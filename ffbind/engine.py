@@ -88,8 +88,9 @@ class Engine:
         Raises what keeps the picture from being shown; it is remembered, so asking again costs nothing.
         """
         samples = self._samples
-        if row in samples.failed:
-            raise samples.failed[row]
+        known = samples.failure(row)
+        if known is not None:
+            raise known
         start = samples.irap_at_or_before(row, self.reader)
         if start is None:
             raise samples.fail(
@@ -129,6 +130,7 @@ class Engine:
         return self._samples.irap_at_or_before(irap - 1, self.reader)
 
     def _restart(self, row: int) -> None:
+        self.position = None
         entry = self._samples.entry(row)
         self._decoder.restart(entry.parameter_sets, entry.nal_length_size)
         self.position = self._started_at = row
@@ -164,6 +166,11 @@ class Engine:
                 entry = samples.entry(current)
                 self._decoder.restart(entry.parameter_sets, entry.nal_length_size)
             damaged = current in samples.damaged
+            if damaged and samples.named_irap(current):
+                # Its header may be what is damaged: go by the container, so that nothing behind it is taken for what came before.
+                self._decoder.lose()
+                outcome = None
+                continue
             try:
                 outcome = self._decoder.push(self.reader.read(current, row), damaged=damaged)
             except CorruptError:

@@ -18,6 +18,7 @@ from .hevc import Kind
 __all__ = ["Frame", "NativePicture", "Plane"]
 
 _UNSPECIFIED = 2  # ITU-T H.273
+_DOLBY_VISION_IPT = 5  # Dolby Vision profile whose base layer is IPT-PQ-c2, not Y'CbCr
 
 
 class Plane(np.ndarray[Any, np.dtype[Any]]):
@@ -114,11 +115,13 @@ class Frame:
         container_color: Color | None = None,
         rotation: int = 0,
         mirrored: bool = False,
+        dolby_vision_profile: int | None = None,
     ) -> None:
         self._native = native
         self._container_color = container_color
         self._rotation = rotation
         self._mirrored = mirrored
+        self._dolby_vision_profile = dolby_vision_profile
         self.kind = kind
         self.index = index
         self.offset = offset
@@ -139,6 +142,7 @@ class Frame:
             container_color=self._container_color,
             rotation=self._rotation,
             mirrored=self._mirrored,
+            dolby_vision_profile=self._dolby_vision_profile,
         )
 
     def __repr__(self) -> str:
@@ -179,6 +183,11 @@ class Frame:
         return self._native.planes()
 
     def _picture(self) -> pixels.Picture:
+        if self._dolby_vision_profile == _DOLBY_VISION_IPT:
+            raise UnsupportedError(
+                "the video is Dolby Vision profile 5: its colours are IPT-PQ-c2 and wrong without the metadata that reshapes them; "
+                "take the decoded values from Frame.planes, or use a version of the video in another profile"
+            )
         return pixels.Picture(
             planes=self.planes,
             pixel_format=self.pixel_format,
@@ -196,7 +205,7 @@ class Frame:
         """Make an upright array that is the caller's own: (H, W, 3) uint8 for 'rgb24' and 'bgr24'.
 
         See `ffbind.pixels.ARRAY_FORMATS` for all formats and their shapes. `size` is (width, height) as shown; one of them may be
-        None to keep the shape. UnsupportedError where the picture's format has no meaning in RGB.
+        None to keep the shape. UnsupportedError where the picture's format has no meaning in RGB, and for Dolby Vision profile 5.
         """
         return pixels.to_numpy(self._picture(), format, size)
 
@@ -212,7 +221,7 @@ class Frame:
     def to_jpeg(self, quality: int = 80, size: tuple[int | None, int | None] | None = None) -> bytes:
         """Encode the upright picture as JPEG (JFIF), straight from the planes.
 
-        `quality` is libjpeg-turbo's, 1 to 100. Chroma keeps its subsampling.
+        `quality` is libjpeg-turbo's, 1 to 100. Chroma keeps its subsampling. UnsupportedError as in `to_numpy`.
         """
         return jpeg.to_jpeg(self._picture(), quality, size)
 

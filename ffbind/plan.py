@@ -73,6 +73,9 @@ class Step:
     verdict: Verdict
     poc: int = 0
     starts_sequence: bool = False  # an IRAP with NoRaslOutputFlag 1: nothing before it is referenced
+    forget: bool = (
+        False  # a start that the decoder would not see by itself: make it forget its pictures first
+    )
 
 
 class ReferenceTracker:
@@ -91,7 +94,9 @@ class ReferenceTracker:
         self._held: set[int] = set()
         self._started = False
         self._sequence_ended = True
-        self._skip_rasl = True
+        self._rasl = (
+            Verdict.SKIPPED
+        )  # what becomes of RASL pictures of the last IRAP; DECODE: as any other picture
         self._previous_poc = 0  # of the last TemporalId 0 picture that order counts go by, H.265 8.3.1
         self._sent_previous_poc = 0  # the same over the samples that were decoded
         self._left_out = False
@@ -110,16 +115,19 @@ class ReferenceTracker:
 
     def lose(self) -> None:
         """Take one sample whose headers cannot be read: it may have been anything, so wait for the next IRAP."""
-        self._started = False
+        self._started = self._sequence_ended = False
 
     def _step(self, header: Header, damaged: bool) -> Step:
         kind = header.kind
         if kind is None:
             return Step(Verdict.EMPTY)
-        starts = False
+        starts = forget = False
         if kind.is_irap:
-            starts = kind.is_idr or kind.is_bla or self._sequence_ended or not self._started
-            self._skip_rasl = starts
+            # H.265 8.1.3: NoRaslOutputFlag. After damage a CRA is made to start as well, where it could not go on.
+            clean = kind.is_idr or kind.is_bla or self._sequence_ended
+            forget = not clean and not (self._started and self._goes_on(header))
+            starts = clean or forget
+            self._rasl = Verdict.SKIPPED if clean else Verdict.MISSING if forget else Verdict.DECODE
             self._sequence_ended = False
             self._started = not (starts and damaged)
         elif not self._started or self._sequence_ended:
@@ -130,8 +138,8 @@ class ReferenceTracker:
         counts = header.temporal_id == 0 and not (kind.is_sublayer_nonref or kind.is_rasl or kind.is_radl)
         if counts:
             self._previous_poc = poc
-        if kind.is_rasl and self._skip_rasl:
-            return Step(Verdict.SKIPPED, poc)
+        if kind.is_rasl and self._rasl is not Verdict.DECODE:
+            return Step(self._rasl, poc)
         if starts:
             self._held = set()
             self._left_out = False
@@ -142,7 +150,15 @@ class ReferenceTracker:
         self._held = kept | {poc}
         if counts:
             self._sent_previous_poc = poc
-        return Step(Verdict.DECODE, poc, starts)
+        return Step(Verdict.DECODE, poc, starts, forget)
+
+    def _goes_on(self, header: Header) -> bool:
+        """Tell whether the samples left out so far change nothing for this CRA: neither its order count nor what it keeps."""
+        poc = _order_count(header, self._previous_poc, False)
+        return (
+            poc == _order_count(header, self._sent_previous_poc, False)
+            and not self._references(header, poc)[1]
+        )
 
     def _references(self, header: Header, poc: int) -> tuple[set[int], bool]:
         """Held pictures that stay, and whether one that has to be there is not."""

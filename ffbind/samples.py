@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ class Samples:
         self.pictures = pictures
         self.kinds: NDArray[np.uint8] = index.samples["kind"].copy()
         self.temporal_ids: NDArray[np.uint8] = index.samples["temporal_id"].copy()
-        self.failed: dict[int, FFbindError] = {}
+        self._failed: dict[int, FFbindError] = {}
         self.damaged: set[int] = set()
 
     def __len__(self) -> int:
@@ -90,15 +91,23 @@ class Samples:
 
     def fail(self, row: int, error: FFbindError) -> FFbindError:
         """Remember why a row has no picture, so that finding out is paid once."""
-        failure = type(error)(f"sample at offset {self.offset(row)}: {error}")
-        self.failed[row] = failure
-        return failure
+        self._failed[row] = type(error)(f"sample at offset {self.offset(row)}: {error}")
+        return copy(self._failed[row])
+
+    def failure(self, row: int) -> FFbindError | None:
+        """Say why a row has no picture, where that is known: an error of its own each time, as raising one changes it."""
+        error = self._failed.get(row)
+        return None if error is None else copy(error)
 
     def damaged_between(self, first: int, end: int) -> int | None:
         """Find the last row known to be damaged in [first, end)."""
         return max((row for row in tuple(self.damaged) if first <= row < end), default=None)
 
     # Kinds
+
+    def named_irap(self, row: int) -> bool:
+        """Tell whether the container calls a sample an IRAP."""
+        return int(self.index.samples["irap"][row]) == row
 
     def kind(self, row: int, reader: SampleReader, last: int | None = None) -> Kind | None:
         """Tell what kind of picture a sample is, by its bytes; None: it holds none, or cannot be read.
@@ -153,6 +162,7 @@ class Samples:
             offset=self.offset(row),
             pts=int(index.samples["pts"][row]),
             container_color=self.entry(row).color,
+            dolby_vision_profile=self.entry(row).dolby_vision_profile,
             rotation=index.rotation,
             mirrored=index.mirrored,
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from itertools import groupby, islice
 from types import TracebackType
@@ -24,6 +26,7 @@ from .errors import (
     ClosedError,
     FFbindError,
     ForkedError,
+    FrameIndexError,
     FrameTimeError,
     NotIrapError,
     NotVideoError,
@@ -140,6 +143,7 @@ class Video:
     @property
     def stats(self) -> Stats:
         """A copy of the counters."""
+        self._check_process()
         with self._lock:
             own = Stats(
                 pictures_reused=self._reused, source_reads=self._reader.reads, source_bytes=self._reader.bytes
@@ -211,8 +215,7 @@ class Video:
 
     def _sequence(self) -> SequenceFacts:
         """Read the first SPS: of the sample entry, or of the first sample where that one holds none."""
-        with self._lock:
-            self._check_usable()
+        with self._turn():
             if self._facts is None:
                 entry = self._samples.entry(0)
                 sets = ParameterSets(entry.parameter_sets)
@@ -236,11 +239,11 @@ class Video:
         """
         if isinstance(key, slice):
             return Frames(self, range(*key.indices(len(self))))
-        with self._lock:
-            self._check_usable()
+        place = operator.index(key)
+        with self._turn():
             self._know_order()
-            frame = self._frame(self._index.row_of_display(key))
-            return self._samples.at_place(frame, key % len(self))
+            frame = self._frame(self._index.row_of_display(place))
+            return self._samples.at_place(frame, place % len(self))
 
     def __iter__(self) -> Iterator[Frame]:
         """Iterate over all frames in presentation order; each is decoded once."""
@@ -248,8 +251,7 @@ class Video:
 
     def frame_at(self, time: float) -> Frame:
         """Give the frame that is on screen at `time` seconds after edits. FrameTimeError (also a ValueError) where none is."""
-        with self._lock:
-            self._check_usable()
+        with self._turn():
             self._know_order()
             return self[self._index.display_at_time(time)]
 
@@ -258,8 +260,7 @@ class Video:
 
         With `tolerance`, in seconds, a time farther than that from its frame's start is a FrameTimeError.
         """
-        with self._lock:
-            self._check_usable()
+        with self._turn():
             self._know_order()
             index = self._index
             chosen = []
@@ -279,7 +280,7 @@ class Video:
         They are decoded in the cheapest order, batch by batch, so any number of them takes bounded memory.
         """
         self._know_order()
-        places = iter(indices)
+        places = map(operator.index, indices)
         while batch := list(islice(places, self._batch_size())):
             rows = [self._index.row_of_display(place) for place in batch]
             for frame, place in zip(self._batch(rows), batch, strict=True):
@@ -291,16 +292,14 @@ class Video:
         `irap_offset`: byte offset of an IRAP sample at or before it in decode order, where decoding may start at the latest; it
         saves looking for one. Raises OffsetError, NotIrapError, BeforeIrapError; UndecodableError, NotShownError, CorruptError.
         """
-        with self._lock:
-            self._check_usable()
+        with self._turn():
             return self._frame(self._row_at_offset(offset, irap_offset))
 
     def frames_at_offsets(self, offsets: Iterable[int], irap_offset: int | None = None) -> Iterator[Frame]:
         """Give the pictures whose samples start at these bytes, in the caller's order; see `frame_at_offset`."""
         places = iter(offsets)
         while batch := list(islice(places, self._batch_size())):
-            with self._lock:
-                self._check_usable()
+            with self._turn():
                 rows = [self._row_at_offset(offset, irap_offset) for offset in batch]
             yield from self._batch(rows)
 
@@ -338,8 +337,7 @@ class Video:
         The video uses it from then on. Where the file has no composition times, the order of showing comes from the picture
         order counts (H.265 8.3.1).
         """
-        with self._lock:
-            self._check_usable()
+        with self._turn():
             samples = self._samples
             order = scan_headers(samples, self._reader)
             index = samples.index.with_kinds(samples.kinds, samples.temporal_ids)
@@ -353,6 +351,8 @@ class Video:
 
     def close(self) -> None:
         """Free decoder, pictures and the file, if it was opened by path; closing twice is fine. Frames stay valid."""
+        if os.getpid() != self._process:
+            return  # the parent's; its lock may be held by a thread that this process does not have
         with self._lock:
             if self._closed:
                 return
@@ -364,8 +364,8 @@ class Video:
                 self._source.close()
 
     def __enter__(self) -> Self:
-        self._check_usable()
-        return self
+        with self._turn():
+            return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
@@ -377,9 +377,17 @@ class Video:
             raise TypeError("a video can be pickled only when it was opened by path")
         return _reopen, (self._path, self._index, self._threads, self._kept_bytes)
 
-    def _check_usable(self) -> None:
-        if self._closed:
-            raise ClosedError("this video was closed; open it again")
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for the other threads, then do what needs an open video."""
+        # Before the lock is asked for: after fork() nobody is left to release it.
+        self._check_process()
+        with self._lock:
+            if self._closed:
+                raise ClosedError("this video was closed; open it again")
+            yield
+
+    def _check_process(self) -> None:
         if os.getpid() != self._process:
             raise ForkedError("this video belongs to the parent process; open it again after fork()")
 
@@ -411,8 +419,7 @@ class Video:
 
     def _know_order(self) -> None:
         """Make sure that the order of showing is known, which takes a scan where time stamps cannot tell."""
-        with self._lock:
-            self._check_usable()
+        with self._turn():
             if not self._index.has_composition_times and self._sequence().max_num_reorder > 0:
                 self.scan()
 
@@ -441,8 +448,7 @@ class Video:
 
         Each decoder takes a run of GOPs and goes through it in decode order; several decoders work side by side.
         """
-        with self._lock:
-            self._check_usable()
+        with self._turn():
             done: dict[int, Frame | FFbindError] = {}
             runs = self._runs(sorted(set(rows)))
             if len(runs) == 1:
@@ -453,6 +459,7 @@ class Video:
         for row in rows:
             result = done[row]
             if isinstance(result, FFbindError):
+                done.clear()  # whoever keeps the error keeps no pictures with it
                 raise result
             yield result
 
@@ -529,7 +536,10 @@ class Frames(Sequence[Frame]):
     def __getitem__(self, key: int | slice) -> Frame | Frames:
         if isinstance(key, slice):
             return Frames(self._video, self._places[key])
-        return self._video[self._places[key]]
+        place = operator.index(key)
+        if not -len(self) <= place < len(self):
+            raise FrameIndexError(f"frame {place} of a slice of {len(self)} frames")
+        return self._video[self._places[place]]
 
     def __iter__(self) -> Iterator[Frame]:
         return self._video.frames(self._places)

@@ -68,7 +68,6 @@ void ffb_decoder_close(ffb_decoder *decoder)
 void ffb_decoder_flush(ffb_decoder *decoder)
 {
     avcodec_flush_buffers(decoder->context);
-    decoder->front_size = 0;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------

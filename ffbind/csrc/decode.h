@@ -37,7 +37,7 @@ int ffb_decoder_pass_over(ffb_decoder *decoder, const uint8_t *sample, size_t si
  * ffb_decoder_close. */
 int ffb_decoder_decode(ffb_decoder *decoder, const uint8_t *sample, size_t size, int length_size, int64_t tag, AVFrame **picture);
 
-/* Forgets references and state, before an IRAP that decoding restarts at. */
+/* Forgets references and state, before an IRAP that decoding restarts at. Parameter sets stay, those that wait in front too. */
 void ffb_decoder_flush(ffb_decoder *decoder);
 /* end cdef */
 
