@@ -107,7 +107,7 @@ def linear_decode(path: Path, *, edits: bool) -> list[str]:
     command = ["ffmpeg", "-v", "fatal", "-nostdin", "-noautorotate"]
     if not edits:
         command += ["-ignore_editlist", "1"]
-    command += ["-i", str(path), "-map", "0:v:0", "-vsync", "passthrough", "-f", "framemd5", "-"]
+    command += ["-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough", "-f", "framemd5", "-"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return read_framemd5(done.stdout)
 
