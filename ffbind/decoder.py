@@ -162,8 +162,8 @@ class Decoder:
             if step.forget:
                 lib.ffb_decoder_flush(native)
             if step.verdict is not Verdict.DECODE:
-                data = ffi.from_buffer("uint8_t[]", sample)
-                self._check(lib.ffb_decoder_pass_over(native, data, len(data), self._nal_length_size))
+                with ffi.from_buffer("uint8_t[]", sample) as data:
+                    self._check(lib.ffb_decoder_pass_over(native, data, len(data), self._nal_length_size))
                 return Outcome(header, step, None)
             return Outcome(header, step, self._decode(native, sample))
 
@@ -172,10 +172,14 @@ class Decoder:
         self._tracker.lose()
 
     def _decode(self, native: Any, sample: Buffer) -> NativePicture | None:
-        data = ffi.from_buffer("uint8_t[]", sample)
         frame = ffi.new("AVFrame **")
         self._tag += 1
-        self._check(lib.ffb_decoder_decode(native, data, len(data), self._nal_length_size, self._tag, frame))
+        # Given back at once: an error keeps this call's locals alive, and CPython 3.11 crashes when its cycle collector
+        # clears a memoryview that is still exported.
+        with ffi.from_buffer("uint8_t[]", sample) as data:
+            self._check(
+                lib.ffb_decoder_decode(native, data, len(data), self._nal_length_size, self._tag, frame)
+            )
         return NativePicture(frame[0]) if frame[0] != ffi.NULL else None
 
     def _check(self, status: int) -> None:
