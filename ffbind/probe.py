@@ -26,11 +26,11 @@ def explain_foreign(source: Source, name: str, known: NotVideoError) -> FFbindEr
         return known
     if not videos:
         return NotVideoError(
-            f"{name}: a {format_name} file without a video track; give an MP4 or MOV file with HEVC video"
+            f"{name}: no video track in it (FFmpeg calls it {format_name}); give an MP4 or MOV file with HEVC video"
         )
     if videos[0].codec != "hevc":
         return UnsupportedError(
-            f"{name}: a {format_name} file with {videos[0].codec} video; only HEVC (H.265) in MP4 or MOV is read"
+            f"{name}: {videos[0].codec} video in {format_name}, but only HEVC (H.265) in MP4 or MOV is read"
         )
     return UnsupportedError(
         f"{name}: HEVC video in {format_name}, but only MP4 and MOV are read; put it into MP4 without re-encoding: "

@@ -477,8 +477,7 @@ def test_exceptions_come_out_as_they_went_in(
         with SourceInput(source) as opened:
             caught: BaseException | None = None
             try:
-                for packet in opened.packets():
-                    found.append(packet)
+                found.extend(opened.packets())
             except BaseException as raised:
                 caught = raised
             if isinstance(error, StopIteration):  # PEP 479: out of a generator this one comes as a cause
@@ -625,7 +624,7 @@ def test_one_input_shared_by_threads(kind: str, sound: bytes, sound_packets: lis
 def test_what_is_no_media_file_is_said_in_libavs_words(data: bytes) -> None:
     with MemoryInput(data) as source:
         for _ in range(2):
-            with pytest.raises(NotVideoError, match="not a media file that FFmpeg knows: [A-Z].+"):
+            with pytest.raises(NotVideoError, match=r"not a media file that FFmpeg knows: [A-Z].+"):
                 source.format_name()
 
 
