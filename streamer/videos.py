@@ -134,4 +134,8 @@ class Videos:
 
 def read_index_of(storage: Storage, info: ObjectInfo) -> bytes:
     """Read the sample table (numpy, no native parser) and pack it for the lane."""
-    return pickle.dumps(read_index(ObjectSource(storage, info)), protocol=5)
+    try:
+        return pickle.dumps(read_index(ObjectSource(storage, info)), protocol=5)
+    except (FFbindError, StorageError) as error:
+        # Without its frames, which hold all that was read and would live until the collector finds them.
+        raise error.with_traceback(None) from None

@@ -97,7 +97,9 @@ async def test_a_dying_lane_fails_the_video_it_worked_on_and_no_other(videos):
     offsets = [int(offset) for offset in samples["offset"]]
     async with working(videos) as work:
         poison, innocent = work.video("videos/clip.mp4"), work.video("broken.mp4")
-        for n, offset in enumerate(offsets):
+        for n, offset in enumerate(
+            offsets * 10
+        ):  # so much that the lane cannot be through before it is killed
             work.decode(("poison", n), poison, offset, offsets[0])
         await work.wait_for(("poison", 0))
         (lane,) = work.pool.pids
@@ -106,7 +108,7 @@ async def test_a_dying_lane_fails_the_video_it_worked_on_and_no_other(videos):
             work.decode(("innocent", n), innocent, offset, offsets[0])
         os.kill(lane, signal.SIGABRT)
         os.kill(lane, signal.SIGCONT)
-        await work.wait_for(*(("poison", n) for n in range(300)), *(("innocent", n) for n in range(50)))
+        await work.wait_for(*(("poison", n) for n in range(3000)), *(("innocent", n) for n in range(50)))
         codes = {o.code for k, o in work.outcomes.items() if k[0] == "poison" and isinstance(o, Failure)}
         assert codes == {"decode_crash"}
         assert all(isinstance(work.outcomes["innocent", n], bytes) for n in range(50))
