@@ -19,9 +19,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .color import Color
-from .errors import CorruptError, FrameIndexError, FrameTimeError, IndexMismatchError, SourceError
+from .errors import (
+    ArgumentError,
+    CorruptError,
+    FrameIndexError,
+    FrameTimeError,
+    IndexMismatchError,
+    SourceError,
+)
 from .hevc import Kind
-from .sources import Source
+from .sources import Source, SourceLike
 
 __all__ = ["PRESENTATION_DTYPE", "SAMPLE_DTYPE", "SampleEntry", "VideoIndex"]
 
@@ -107,6 +114,7 @@ class VideoIndex:
     identity: str
     track_id: int
     has_composition_times: bool
+    _source: SourceLike | None = field(default=None, repr=False)
     _by_offset: NDArray[np.intp] = field(init=False, repr=False)
     _sorted_offsets: NDArray[np.uint64] = field(init=False, repr=False)
 
@@ -256,6 +264,32 @@ class VideoIndex:
             )
 
     # New indexes from this one
+
+    @property
+    def media_bytes(self) -> int:
+        """Bytes of all samples: what `scan` reads."""
+        return int(self.samples["size"].sum(dtype=np.int64))
+
+    def bound_to(self, source: SourceLike) -> VideoIndex:
+        """Give the same index, which knows where `scan` reads when it is not told. It is neither saved nor compared."""
+        return replace(self, _source=source)
+
+    def scan(self, source: SourceLike | None = None) -> VideoIndex:
+        """Read the headers of all samples and give the index with true kinds and IRAPs, and the order of showing where times lack.
+
+        Costs reading `media_bytes` bytes, and no decoding. `source`: where the video is; the index of an open video knows. It has
+        to be the one that the index was made from (IndexMismatchError).
+
+        >>> full = video.index.scan()  # doctest: +SKIP
+        """
+        from .video import open as open_video  # the one way up: scanning needs the native reader of headers
+
+        if source is None:
+            source = self._source
+        if source is None:
+            raise ArgumentError("this index does not know where its video is; say so: index.scan(source)")
+        with open_video(source, index=self) as video:
+            return video.scan()
 
     def with_kinds(self, kinds: ArrayLike, temporal_ids: ArrayLike) -> VideoIndex:
         """Give the index that is known once NAL headers were read; arrays of one number for each row.

@@ -123,6 +123,7 @@ class Video:
         self._closed = False
         self._lock = threading.RLock()
         self._kept_bytes = kept_bytes
+        index = index.bound_to(path if path is not None else source)
         self._samples = Samples(index, PictureCache(kept_bytes, _KEPT_PICTURES))
         self._reader = SampleReader(source, index.samples, _READ_AHEAD)
         self._engines: list[Engine] = []
@@ -483,15 +484,19 @@ class Video:
             idle.remove(engine)
             jobs.append((engine, run))
 
-        def decode_run(job: tuple[Engine, list[int]]) -> None:
+        def decode_run(job: tuple[Engine, list[int]]) -> int:
+            """Decode a run; count the frames of it that were kept."""
             engine, run = job
+            reused = 0
             for row in run:
                 kept = self._samples.pictures.get(row)
                 done[row] = kept if kept is not None else _result(engine.decode, row)
+                reused += kept is not None
+            return reused
 
         with ThreadPoolExecutor(len(runs), thread_name_prefix="ffbind") as pool:
-            # list(): an error that is not a frame's own comes out here.
-            list(pool.map(decode_run, jobs))
+            # An error that is not a frame's own comes out here.
+            self._reused += sum(pool.map(decode_run, jobs))
 
 
 def usable_cores() -> int:
