@@ -72,8 +72,8 @@ class SequenceFacts:
             name = "gbrp"
         else:
             name = _PIXEL_FORMATS[self.chroma_format]
-            if self.bit_depth == 8 and self.color.full_range and name != "gray":
-                name = name.replace("yuv", "yuvj")
+            if self.bit_depth == 8 and self.color.full_range and name == "yuv420p":
+                name = "yuvj420p"  # libavcodec has the old name for full range here and only here
         return name if self.bit_depth == 8 else f"{name}{self.bit_depth}le"
 
 

@@ -62,12 +62,12 @@ class NativePicture:
         for i in range(about.planes):
             width, height, stride = about.plane_width[i], about.plane_height[i], about.stride[i]
             owner = ffi.gc(about.data[i], _Holder(self._frame))
-            data = ffi.buffer(owner, stride * (height - 1) + width * size)
-            plane = np.ndarray.__new__(
-                Plane, (height, width), dtype=dtype, buffer=data, strides=(stride, size)
+            # Over a read-only buffer the flag `writeable` cannot be set back.
+            view = memoryview(ffi.buffer(owner, stride * (height - 1) + width * size)).toreadonly()
+            data = np.frombuffer(view, np.uint8)
+            found.append(
+                np.ndarray.__new__(Plane, (height, width), dtype=dtype, buffer=data, strides=(stride, size))
             )
-            plane.flags.writeable = False
-            found.append(plane)
         return tuple(found)
 
 
