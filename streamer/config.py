@@ -50,8 +50,10 @@ class Settings:
     log_level: str = "info"
     limits: Limits = field(default_factory=Limits)
     """What one connection may ask for."""
-    videos_per_lane: int = 8
+    videos_per_lane: int = 4
     """Videos that one lane keeps open with their decoders."""
+    picture_bytes: int = 512 * 1024 * 1024
+    """Memory for decoded pictures that one lane keeps, in equal parts for the videos it may have open."""
     cache_bytes: int = 64 * 1024 * 1024
     """Bytes of videos kept in memory so that neighbouring reads are one."""
     open_timeout: float = 30.0
@@ -74,6 +76,7 @@ class Settings:
         self._check_range("jpeg_quality", self.jpeg_quality, 1, 100)
         self._check_range("workers", self.workers, 1, 256)
         self._check_range("videos_per_lane", self.videos_per_lane, 1, 1024)
+        self._check_range("picture_bytes", self.picture_bytes, 0, 1 << 40)
         self._check_range("cache_bytes", self.cache_bytes, 0, 1 << 40)
         for name in ("open_timeout", "decode_timeout", "send_timeout", "drain_timeout"):
             self._check_range(name, getattr(self, name), 0.001, 86400)
@@ -135,6 +138,7 @@ _INTEGERS = frozenset(
         "jpeg_quality",
         "workers",
         "videos_per_lane",
+        "picture_bytes",
         "cache_bytes",
         *(f.name for f in fields(Limits)),
     }

@@ -80,6 +80,7 @@ class Server:
             lanes=settings.workers,
             encode_threads=min(2, available_cores()),
             videos_per_lane=settings.videos_per_lane,
+            kept_bytes=settings.picture_bytes // settings.videos_per_lane,
             decode_timeout=settings.decode_timeout,
         )
         self._videos = Videos(

@@ -134,11 +134,13 @@ class LanePool:
         lanes: int,
         encode_threads: int,
         videos_per_lane: int,
+        kept_bytes: int,
         decode_timeout: float,
     ) -> None:
         self._fetcher = fetcher
         self._encode_threads = encode_threads
         self._videos_per_lane = videos_per_lane
+        self._kept_bytes = kept_bytes
         self._decode_timeout = decode_timeout
         self._slots = [_Slot(number) for number in range(lanes)]
         self._videos: dict[int, LaneVideo] = {}
@@ -456,6 +458,7 @@ class LanePool:
             lane = await LaneProcess.start(
                 f"lane {slot.number}",
                 encode_threads=self._encode_threads,
+                kept_bytes=self._kept_bytes,
                 on_record=lambda lane, record, payload: self._on_record(slot, lane, record, payload),
                 on_exit=lambda lane, how: self._on_exit(slot, lane, how),
             )

@@ -54,6 +54,7 @@ class LaneProcess:
         name: str,
         *,
         encode_threads: int,
+        kept_bytes: int,
         on_record: Callable[[LaneProcess, FromLane, bytes], None],
         on_exit: Callable[[LaneProcess, str], None],
     ) -> LaneProcess:
@@ -70,6 +71,7 @@ class LaneProcess:
                 *search_path,
                 str(theirs.fileno()),
                 str(encode_threads),
+                str(kept_bytes),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,

@@ -22,7 +22,9 @@ async def registry(videos, tmp_path: Path) -> AsyncIterator[Videos]:
     storage = LocalStorage(tmp_path)
     with ThreadPoolExecutor(4) as executor:
         fetcher = Fetcher(storage, executor, cache_bytes=1 << 20)
-        pool = LanePool(fetcher, lanes=1, encode_threads=1, videos_per_lane=4, decode_timeout=30)
+        pool = LanePool(
+            fetcher, lanes=1, encode_threads=1, videos_per_lane=4, kept_bytes=1 << 25, decode_timeout=30
+        )
         await pool.start()
         yield Videos(storage, fetcher, pool, executor, open_timeout=30)
         await pool.stop()

@@ -52,6 +52,7 @@ async def working(videos: Any, **options: Any) -> AsyncIterator[Work]:
             "lanes": 1,
             "encode_threads": 1,
             "videos_per_lane": 4,
+            "kept_bytes": 1 << 25,
             "decode_timeout": 30,
         }
         pool = LanePool(fetcher, **{**chosen, **options})
