@@ -80,7 +80,7 @@ def test_an_object_with_the_four_members_is_taken_as_it_is() -> None:
 
 @pytest.mark.parametrize("thing", [5, None, object(), ["a"], 1.5])
 def test_what_no_video_can_be_read_from(thing: object) -> None:
-    with pytest.raises(TypeError, match="cannot read a video from .*: pass a path, bytes"):
+    with pytest.raises(TypeError, match=r"cannot read a video from .*: pass a path, bytes"):
         as_source(thing)  # type: ignore[arg-type]
 
 
