@@ -50,6 +50,8 @@ class Settings:
     log_level: str = "info"
     limits: Limits = field(default_factory=Limits)
     """What one connection may ask for."""
+    max_connections: int = 1024
+    """WebSocket connections at a time; one more is answered with HTTP status 503."""
     videos_per_lane: int = 4
     """Videos that one lane keeps open with their decoders."""
     picture_bytes: int = 512 * 1024 * 1024
@@ -75,6 +77,7 @@ class Settings:
             raise ConfigError(f"log_level is {self.log_level!r}; it must be one of {', '.join(LOG_LEVELS)}")
         self._check_range("jpeg_quality", self.jpeg_quality, 1, 100)
         self._check_range("workers", self.workers, 1, 256)
+        self._check_range("max_connections", self.max_connections, 1, 1_000_000)
         self._check_range("videos_per_lane", self.videos_per_lane, 1, 1024)
         self._check_range("picture_bytes", self.picture_bytes, 0, 1 << 40)
         self._check_range("cache_bytes", self.cache_bytes, 0, 1 << 40)
@@ -137,6 +140,7 @@ _INTEGERS = frozenset(
     {
         "jpeg_quality",
         "workers",
+        "max_connections",
         "videos_per_lane",
         "picture_bytes",
         "cache_bytes",

@@ -175,7 +175,9 @@ class Server:
         """Answer everything that is not the WebSocket itself."""
         path = request.path.partition("?")[0]
         if path == "/ws":
-            return None
+            if len(self._sessions) < self._settings.max_connections:
+                return None
+            return ws.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections; try again later\n")
         if path == "/health":
             return ws.respond(http.HTTPStatus.OK, "ok\n")
         return ws.respond(
@@ -412,10 +414,12 @@ async def _serve(settings: Settings, ready: Callable[[ServerInfo], None] | None)
     stop = asyncio.create_task(server.stop())
     again = asyncio.create_task(signals.get())
     await asyncio.wait({stop, again}, return_when=asyncio.FIRST_COMPLETED)
-    if not stop.done():
+    if stop.done():
+        again.cancel()
+        stop.result()
+    else:
         stop.cancel()
         with suppress(asyncio.CancelledError):
             await stop
         await server.stop(grace=0)
-    again.cancel()
     return 0

@@ -247,8 +247,12 @@ class LanePool:
         task.add_done_callback(self._tasks.discard)
 
     def _enqueue(self, job: Job) -> Job:
-        job.video.slot.queue.append(job)
-        self._feed(job.video.slot)
+        slot = job.video.slot
+        if job.decode is None:
+            slot.queue.appendleft(job)  # a client waits for it, and it is short
+        else:
+            slot.queue.append(job)
+        self._feed(slot)
         return job
 
     def _feed(self, slot: _Slot) -> None:
@@ -428,8 +432,7 @@ class LanePool:
         slot.queue = deque()
         if self._stopping:
             return
-        if self._all_ready is not None and not self._all_ready.done():
-            self._all_ready.set_exception(LaneStartError(f"a decode lane could not be started: it {how}"))
+        if not self._all_started(LaneStartError(f"a decode lane could not be started: it {how}")):
             return
         _log.warning("%s (pid %d) %s; it is replaced", lane.name, lane.pid, how)
         slot.failures += 1
@@ -449,6 +452,14 @@ class LanePool:
         for job in failed:
             job.done(why)
 
+    def _all_started(self, error: LaneStartError) -> bool:
+        """True once `start` has succeeded; before, `start` fails with this error."""
+        if self._all_ready is None:
+            return False
+        if not self._all_ready.done():
+            self._all_ready.set_exception(error)
+        return self._all_ready.exception() is None
+
     async def _start_lane(self, slot: _Slot) -> None:
         # The first replacement comes at once; a lane that cannot live must not keep the machine busy with
         # starting.
@@ -463,8 +474,7 @@ class LanePool:
                 on_exit=lambda lane, how: self._on_exit(slot, lane, how),
             )
         except OSError as error:
-            if self._all_ready is not None and not self._all_ready.done():
-                self._all_ready.set_exception(LaneStartError(f"a decode lane could not be started: {error}"))
+            if not self._all_started(LaneStartError(f"a decode lane could not be started: {error}")):
                 return
             _log.error("lane %d cannot be started: %s; trying again", slot.number, error)
             slot.failures += 1

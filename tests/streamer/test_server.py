@@ -433,6 +433,20 @@ async def test_frames_in_flight_over_the_limit_are_busy(start_server, connect, v
         assert (await client.message())["code"] == "busy"
 
 
+async def test_connections_at_the_limit_and_one_more(start_server, connect):
+    async with start_server(max_connections=2) as server:
+        async with connect(server.info.url) as first, connect(server.info.url):
+            with pytest.raises(websockets.InvalidStatus) as caught:
+                async with connect(server.info.url):
+                    pass
+            assert caught.value.response.status_code == 503
+            assert await health(server.info.port) == (200, "ok\n")
+            await first.set_video("videos/clip.mp4")
+        await eventually(lambda: not server.sessions)
+        async with connect(server.info.url) as again:
+            await again.set_video("videos/clip.mp4")
+
+
 async def test_a_client_that_does_not_read_is_cut_and_others_do_not_notice(start_server, connect, videos):
     index = videos.index()
     frames = shown(index)
@@ -532,7 +546,8 @@ async def test_a_lane_killed_in_the_middle_of_work_is_replaced(start_server, con
         os.kill(victim, signal.SIGKILL)
         answers = [await client.message() for _ in range(2999)]
         assert [m["index"] for m in answers] == [place for _, place in frames * 10][1:]
-        assert {m.get("code") for m in answers} == {None, "decode_crash"}
+        # None of them is lost if the lane happened to be between two jobs.
+        assert {m.get("code") for m in answers} <= {None, "decode_crash"}
         assert all(m["retryable"] for m in answers if m["type"] == "FrameError")
         assert [(await other.message())["type"] for _ in range(100)] == ["Frame"] * 100
         await client.request(offset_of(index, 0), frames[:20])
