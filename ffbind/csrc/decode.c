@@ -1,6 +1,8 @@
 #include "decode.h"
 
 #include <libavutil/mem.h>
+#include <libavutil/pixdesc.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,11 +15,68 @@ struct ffb_decoder {
     uint8_t *front;          /* owned: NAL units that go in front of the next sample, each behind a 4-byte length */
     size_t front_size;
     size_t front_capacity;
+    int64_t luma_offset; /* of a new picture's first plane in its buffer */
 };
 
 /* An hvcC record without parameter sets and with 4-byte lengths (ISO/IEC 14496-15 8.3.3.1): it only tells the decoder how
  * NAL units are framed. Parameter sets go in with the samples. */
 static const uint8_t FRAMING[23] = {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0, 0xfc, 0xfc, 0xf8, 0xf8, 0, 0, 3, 0};
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Parts of a picture that were never decoded
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* Where damage makes a slice end early, libavcodec reports nothing and leaves the rest of the picture as the buffer was: parts
+ * of other pictures, or nothing. So each new buffer is marked: in every 16x16 block of the first plane (the smallest coding
+ * tree block, H.265 7.4.3.2.1), 4 rows of 4 bytes, out of reach of the deblocking of neighbours (3 samples, 8.7.2.5.7). A mark
+ * that is still whole after decoding stands where nothing was decoded; that a picture looks like one has a chance of 2^-128. */
+enum { BLOCK = 16, MARK_AT = 4, MARK_ROWS = 4, MARK_BYTES = 4 };
+static const uint8_t MARK[MARK_ROWS][MARK_BYTES] = {
+    {0x5b, 0xe1, 0x07, 0x9c}, {0xd2, 0x36, 0xa9, 0x4f}, {0x18, 0xf5, 0x60, 0xbd}, {0xc7, 0x2a, 0x83, 0x71}};
+
+/* Marks the first plane, or, with `read`, tells whether a whole mark is left. `plane` is uncropped. */
+static int walk_marks(uint8_t *plane, int stride, int width, int height, int bytes, int read)
+{
+    for (int y = MARK_AT; y + MARK_ROWS <= height; y += BLOCK) {
+        for (int x = MARK_AT; x + MARK_BYTES <= width; x += BLOCK) {
+            uint8_t *at = plane + (ptrdiff_t)y * stride + (ptrdiff_t)x * bytes;
+            int same = 1;
+            for (int row = 0; row < MARK_ROWS; row++, at += stride) {
+                if (read)
+                    same &= memcmp(at, MARK[row], MARK_BYTES) == 0;
+                else
+                    memcpy(at, MARK[row], MARK_BYTES);
+            }
+            if (read && same)
+                return 1;
+        }
+    }
+    return 0;
+}
+
+static int bytes_per_value(int format)
+{
+    const AVPixFmtDescriptor *about = av_pix_fmt_desc_get(format);
+    return about && about->comp[0].depth > 8 ? 2 : 1;
+}
+
+/* Called by libavcodec for each new picture. */
+static int get_marked_buffer(AVCodecContext *context, AVFrame *frame, int flags)
+{
+    ffb_decoder *decoder = context->opaque;
+    int result = avcodec_default_get_buffer2(context, frame, flags);
+    if (result < 0)
+        return result;
+    decoder->luma_offset = frame->data[0] - frame->buf[0]->data;
+    walk_marks(frame->data[0], frame->linesize[0], context->coded_width, context->coded_height, bytes_per_value(frame->format), 0);
+    return 0;
+}
+
+static int is_incomplete(const ffb_decoder *decoder, const AVFrame *frame)
+{
+    return walk_marks(frame->buf[0]->data + decoder->luma_offset, frame->linesize[0], decoder->context->coded_width,
+                      decoder->context->coded_height, bytes_per_value(frame->format), 1);
+}
 
 ffb_decoder *ffb_decoder_open(int64_t max_pixels, int *error)
 {
@@ -43,6 +102,8 @@ ffb_decoder *ffb_decoder_open(int64_t max_pixels, int *error)
     context->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK;
     context->flags |= AV_CODEC_FLAG_UNALIGNED; /* crop to the sample, not to the next aligned address */
     context->thread_count = 1;
+    context->opaque = decoder;
+    context->get_buffer2 = get_marked_buffer;
     context->max_pixels = max_pixels;
     context->log_level_offset = 64; /* this decoder's messages only: errors reach the caller as errors */
     *error = avcodec_open2(context, codec, NULL);
@@ -210,7 +271,7 @@ int ffb_decoder_decode(ffb_decoder *decoder, const uint8_t *sample, size_t size,
     }
     if (frame->pts != tag)
         result = FFB_DECODE_WRONG_PICTURE;
-    else if (frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT))
+    else if (frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT) || is_incomplete(decoder, frame))
         result = FFB_DECODE_DAMAGED;
     if (result != FFB_DECODE_OK) {
         av_frame_free(&frame);

@@ -11,7 +11,7 @@ enum {
     FFB_DECODE_OK = 0,
     FFB_DECODE_BAD_SAMPLE = 1,  /* the sample's NAL structure does not hold together */
     FFB_DECODE_WRONG_PICTURE = 2, /* libavcodec put out a picture of another sample */
-    FFB_DECODE_DAMAGED = 3      /* libavcodec marked the picture as damaged */
+    FFB_DECODE_DAMAGED = 3      /* libavcodec marked the picture as damaged, or left parts of it undecoded */
 };
 
 typedef struct ffb_decoder ffb_decoder;
