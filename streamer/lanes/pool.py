@@ -52,6 +52,7 @@ JOBS_IN_LANE = (
 START_TIMEOUT = 60.0
 MAX_ATTEMPTS = 3  # times a job may be handed to a lane that dies before it starts the job
 WATCH_INTERVAL = 0.1
+MAX_MESSAGE = 1000  # characters of a lane's error that go to a client
 MAX_READ = 512 * 1024 * 1024  # bytes in one read of a lane, whatever its sample table says
 
 
@@ -310,7 +311,7 @@ class LanePool:
                 self._close_in_lane(slot, job.video)
             if record.code == Code.INTERNAL:
                 _log.error("%s: %s", lane.name, record.message)
-            self._finish(slot, record.job, Failure(Code.of(record.code), record.message))
+            self._finish(slot, record.job, Failure(Code.of(record.code), record.message[:MAX_MESSAGE]))
         elif isinstance(record, Opened):
             self._finish(slot, record.job, None)
         elif isinstance(record, Stats):
@@ -340,7 +341,7 @@ class LanePool:
 
     def _read(self, slot: _Slot, lane: LaneProcess, record: Read) -> None:
         video = self._videos.get(record.video) or slot.open_videos.get(record.video)
-        if video is None:
+        if video is None or video.slot is not slot:
             lane.send(ReadFailed(record.read, False, "the video was closed"))
             return
         if sum(length for _, length in record.ranges) > MAX_READ:
