@@ -5,6 +5,8 @@ Usage: exercise.py CLIP
 
 from __future__ import annotations
 
+import contextlib
+import contextlib
 import sys
 from pathlib import Path
 
@@ -60,10 +62,8 @@ def inputs(data: bytes) -> None:
             else:
                 raise AssertionError(failure)
     for cut in (0, 10, 100, len(data) - 500):
-        try:
+        with contextlib.suppress(ffbind.NotVideoError):
             read_all(MemoryInput(bytearray(data[:cut])))
-        except ffbind.NotVideoError:
-            pass
 
 
 def decoding(path: Path, data: bytes) -> None:
@@ -71,8 +71,7 @@ def decoding(path: Path, data: bytes) -> None:
     kept = []
     for source in (path, bytearray(data)):
         with ffbind.open(source) as video:
-            for place in (0, 20, 5, 6, 7, len(video) - 1):
-                kept.append(video[place])
+            kept += [video[place] for place in (0, 20, 5, 6, 7, len(video) - 1)]
             kept += list(video[10:24])
     for frame in kept:
         assert all(plane.sum() >= 0 for plane in frame.planes)
@@ -84,10 +83,8 @@ def decoding(path: Path, data: bytes) -> None:
     damaged[int(first["offset"]) + 1] = 0x7F
     with ffbind.open(damaged) as video:
         for place in range(10):
-            try:
+            with contextlib.suppress(ffbind.FFbindError):
                 kept.append(video[place])
-            except ffbind.FFbindError:
-                continue
     del kept
 
 
