@@ -72,6 +72,11 @@ CLIPS: dict[str, str] = {
     "rgb.mp4": f"{_MOTION} {_X265}:keyint=20 -pix_fmt gbrp",
     "cropped.mp4": f"{_MOTION} {_X265}:keyint=20 -vf crop=186:102",
     "turned.mp4": "-i {open_gop.mp4} -c copy -metadata:s:v rotate=90",
+    # Five pictures of a few bytes each: NAL units short enough for lengths of one byte.
+    "tiny.mp4": (
+        "-f lavfi -i color=gray:size=64x64:rate=25:duration=0.2 -c:v libx265 -pix_fmt yuv420p -tag:v hvc1 "
+        "-x265-params log-level=error:bframes=1"
+    ),
     # One long GOP at 720p: enough work that threads and a server have something to do.
     "large.mp4": (
         "-f lavfi -i testsrc2=size=1280x720:rate=30:duration=10 -c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1 "
