@@ -52,7 +52,7 @@ class Settings:
     """What one connection may ask for."""
     max_connections: int = 1024
     """WebSocket connections at a time; one more is answered with HTTP status 503."""
-    videos_per_lane: int = 4
+    videos_per_lane: int = 8
     """Videos that one lane keeps open with their decoders."""
     picture_bytes: int = 512 * 1024 * 1024
     """Memory for decoded pictures that one lane keeps, in equal parts for the videos it may have open."""

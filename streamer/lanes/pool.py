@@ -40,6 +40,7 @@ from .wire import (
     Started,
     Stats,
     StatsRequest,
+    WireError,
 )
 
 __all__ = ["Failure", "Job", "LanePool", "LaneStartError", "LaneVideo", "Outcome"]
@@ -298,8 +299,11 @@ class LanePool:
         if slot.lane is not lane:
             return
         slot.heard = time.monotonic()
-        if isinstance(record, Picture):
-            self._finish(slot, record.job, payload)
+        if isinstance(record, (Picture, Opened)):
+            job = slot.running.get(record.job)
+            if job is not None and isinstance(record, Opened) is not (job.decode is None):
+                raise WireError("a lane answers a job with what was not asked")
+            self._finish(slot, record.job, payload if isinstance(record, Picture) else None)
         elif isinstance(record, Started):
             if (job := slot.running.get(record.job)) is not None:
                 job.started = slot.clock()
@@ -312,8 +316,6 @@ class LanePool:
             if record.code == Code.INTERNAL:
                 _log.error("%s: %s", lane.name, record.message)
             self._finish(slot, record.job, Failure(Code.of(record.code), record.message[:MAX_MESSAGE]))
-        elif isinstance(record, Opened):
-            self._finish(slot, record.job, None)
         elif isinstance(record, Stats):
             if (answer := slot.stats.pop(record.request, None)) is not None and not answer.done():
                 answer.set_result(record.videos)

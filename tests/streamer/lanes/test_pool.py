@@ -13,6 +13,7 @@ import pytest
 
 import ffbind
 from streamer.fetcher import Fetcher
+from streamer.lanes import process
 from streamer.lanes.pool import Failure, LanePool, LaneStartError, LaneVideo, Outcome
 from streamer.storage import LocalStorage
 from streamer.videos import read_index_of
@@ -180,6 +181,44 @@ async def test_opening_tells_what_is_wrong_with_a_video(videos):
         outcome = work.outcomes["frame"]
         assert isinstance(outcome, Failure)
         assert outcome.code == "video_changed"
+
+
+HOSTILE = """
+import socket, sys
+sys.path[:] = sys.argv[2 : 2 + int(sys.argv[1])]
+from streamer.lanes import wire
+sock = socket.socket(fileno=int(sys.argv[-3]))
+sock.sendall(wire.pack(wire.Ready()))
+while (received := wire.receive_record(sock)) is not None:
+    record = wire.decode_to_lane(received[0])
+    if isinstance(record, wire.Open):
+        sock.sendall(wire.pack(wire.Opened(record.job)))
+    elif isinstance(record, wire.Decode):
+        sock.sendall(wire.pack(wire.Started(record.job)))
+        sock.sendall(wire.pack({answer}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ("wire.Opened(record.job)", "decode_crash"),
+        ("wire.Failed(record.job, 'no such code', 'x' * 100_000)", "internal"),
+        ("wire.Read(1, record.video + 1, ((0, 100),))", "decode_timeout"),
+        ("wire.Read(1, record.video, ((0, 2**40),))", "decode_timeout"),
+        ("wire.Picture(2**40)", "decode_timeout"),
+    ],
+)
+async def test_a_lane_taken_over_by_a_video_cannot_harm_the_server(videos, monkeypatch, answer, code):
+    monkeypatch.setattr(process, "_PROGRAM", HOSTILE.replace("{answer}", answer))
+    async with working(videos, decode_timeout=0.5) as work:
+        video = work.video("videos/clip.mp4")
+        work.decode("frame", video, 0, 0)
+        await work.wait_for("frame")
+        outcome = work.outcomes["frame"]
+        assert isinstance(outcome, Failure)
+        assert outcome.code == code
+        assert len(outcome.message) <= 1000
 
 
 @pytest.mark.parametrize(
