@@ -6,7 +6,6 @@ Usage: exercise.py CLIP
 from __future__ import annotations
 
 import contextlib
-import contextlib
 import sys
 from pathlib import Path
 
