@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,6 @@ class ServerProcess:
     process: subprocess.Popen[str]
     port: int
     log: Path
-    extra: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -171,6 +170,8 @@ def start_process(videos: Videos, tmp_path_factory: pytest.TempPathFactory) -> I
     yield start
     for server in started:
         if server.process.poll() is None:
+            for child in server.lanes():  # under strace, the server itself, which would outlive the tracer
+                os.kill(child, signal.SIGKILL)
             server.process.kill()
         server.process.wait()
         assert server.process.stdout is not None
