@@ -133,14 +133,8 @@ class Decoder:
             self.flush()
             if nal_length_size is not None:
                 self._nal_length_size = nal_length_size
-            self._sets.clear()
-            entry_sets = []
-            for nal_unit in parameter_sets:
-                with suppress(CorruptError):
-                    self._sets.add(nal_unit)
-                    entry_sets.append(bytes(nal_unit))
-            self._entry_sets = tuple(entry_sets)
-            self._announced = False
+            self._entry_sets = tuple(bytes(nal_unit) for nal_unit in parameter_sets)
+            self._take_entry_sets()
 
     def push(self, sample: Buffer, *, damaged: bool = False) -> Outcome:
         """Take the next sample in decode order and decode it if all that it refers to is there.
@@ -153,7 +147,7 @@ class Decoder:
             try:
                 header = self._sets.read(sample, self._nal_length_size)
             except CorruptError:
-                self._tracker.lose()
+                self.lose()
                 raise
             if header.kind is not None and not damaged:
                 self._check_sequence(header)
@@ -168,8 +162,22 @@ class Decoder:
             return Outcome(header, step, self._decode(native, sample))
 
     def lose(self) -> None:
-        """Step over a sample that cannot even be read: the next one has to be an IRAP."""
-        self._tracker.lose()
+        """Step over a sample that cannot even be read: the next one has to be an IRAP.
+
+        It may have brought parameter sets, or spoiled them: those of the sample entry are taken, as for random access.
+        """
+        with self._turn():
+            self._tracker.lose()
+            self._take_entry_sets()
+
+    def _take_entry_sets(self) -> None:
+        self._sets.clear()
+        for nal_unit in self._entry_sets:
+            with suppress(CorruptError):
+                self._sets.add(nal_unit)
+        if self._native is not None:
+            lib.ffb_decoder_drop_front(self._native)
+        self._announced = False
 
     def _decode(self, native: Any, sample: Buffer) -> NativePicture | None:
         frame = ffi.new("AVFrame **")
@@ -187,7 +195,7 @@ class Decoder:
         if status == lib.FFB_DECODE_OK:
             return
         self._discard()
-        self._tracker.lose()
+        self.lose()
         if status == lib.FFB_DECODE_BAD_SAMPLE:
             raise CorruptError("the sample is damaged: its NAL units do not hold together")
         if status == lib.FFB_DECODE_WRONG_PICTURE:
@@ -232,9 +240,9 @@ class Decoder:
             self.opened += 1
             self._announced = False
         if not self._announced:
+            self._announced = True
             for nal_unit in self._entry_sets:
                 self._check(lib.ffb_decoder_add_nal(self._native, nal_unit, len(nal_unit)))
-            self._announced = True
         return self._native
 
     def _discard(self) -> None:

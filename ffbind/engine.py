@@ -57,6 +57,9 @@ class Engine:
         self._decoder = Decoder()
         self.position: int | None = None
         self._started_at = 0
+        self._brought: list[
+            int
+        ] = []  # rows without a picture that gave the decoder parameter sets since the last picture
         self._stats = Stats()
 
     @property
@@ -134,6 +137,7 @@ class Engine:
         entry = self._samples.entry(row)
         self._decoder.restart(entry.parameter_sets, entry.nal_length_size)
         self.position = self._started_at = row
+        self._brought = []
         self._stats.restarts += 1
 
     def _run_to(self, row: int) -> Outcome | None:
@@ -145,9 +149,12 @@ class Engine:
                 damaged = self.position
                 assert damaged is not None
                 self.position = None
-                self._samples.damaged.add(damaged)
-                failure = self._samples.fail(damaged, error)
-                if damaged == row:
+                # Parameter sets that came without a picture are a picture's data, as likely as not, behind a damaged header.
+                suspects = self._brought or [damaged]
+                for suspect in suspects:
+                    self._samples.mark_damaged(suspect, lost=bool(self._brought))
+                    failure = self._samples.fail(suspect, error)
+                if damaged in suspects and damaged == row:
                     raise failure from None
                 # The decoder is lost with the damaged sample: the same way again, around it.
                 self._restart(self._started_at)
@@ -166,8 +173,7 @@ class Engine:
                 entry = samples.entry(current)
                 self._decoder.restart(entry.parameter_sets, entry.nal_length_size)
             damaged = current in samples.damaged
-            if damaged and samples.named_irap(current):
-                # Its header may be what is damaged: go by the container, so that nothing behind it is taken for what came before.
+            if current in samples.lost:
                 self._decoder.lose()
                 outcome = None
                 continue
@@ -180,6 +186,10 @@ class Engine:
                 outcome = None
                 continue
             self._count(current, outcome)
+            if outcome.step.verdict is Verdict.DECODE:
+                self._brought = []
+            elif outcome.header.has_parameter_sets and (damaged or outcome.step.verdict is Verdict.EMPTY):
+                self._brought.append(current)
             if current < row and outcome.picture is not None:
                 samples.keep(current, outcome.header, outcome.picture)
         self.position = row + 1

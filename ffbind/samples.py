@@ -72,6 +72,9 @@ class Samples:
         self.temporal_ids: NDArray[np.uint8] = index.samples["temporal_id"].copy()
         self._failed: dict[int, FFbindError] = {}
         self.damaged: set[int] = set()
+        self.lost: set[int] = (
+            set()
+        )  # damaged, and their headers tell nothing: decoding goes on at the next IRAP
 
     def __len__(self) -> int:
         return len(self.index.samples)
@@ -99,15 +102,21 @@ class Samples:
         error = self._failed.get(row)
         return None if error is None else copy(error)
 
+    def mark_damaged(self, row: int, *, lost: bool) -> None:
+        """Remember that a sample is damaged.
+
+        One that the container calls an IRAP is always lost: were its header believed, pictures behind it could be taken for ones
+        of the sequence before.
+        """
+        self.damaged.add(row)
+        if lost or int(self.index.samples["irap"][row]) == row:
+            self.lost.add(row)
+
     def damaged_between(self, first: int, end: int) -> int | None:
         """Find the last row known to be damaged in [first, end)."""
         return max((row for row in tuple(self.damaged) if first <= row < end), default=None)
 
     # Kinds
-
-    def named_irap(self, row: int) -> bool:
-        """Tell whether the container calls a sample an IRAP."""
-        return int(self.index.samples["irap"][row]) == row
 
     def kind(self, row: int, reader: SampleReader, last: int | None = None) -> Kind | None:
         """Tell what kind of picture a sample is, by its bytes; None: it holds none, or cannot be read.

@@ -131,6 +131,11 @@ void ffb_decoder_flush(ffb_decoder *decoder)
     avcodec_flush_buffers(decoder->context);
 }
 
+void ffb_decoder_drop_front(ffb_decoder *decoder)
+{
+    decoder->front_size = 0;
+}
+
 /* ------------------------------------------------------------------------------------------------------------------
  * From sample to packet
  * ---------------------------------------------------------------------------------------------------------------- */

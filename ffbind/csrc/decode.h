@@ -39,6 +39,9 @@ int ffb_decoder_decode(ffb_decoder *decoder, const uint8_t *sample, size_t size,
 
 /* Forgets references and state, before an IRAP that decoding restarts at. Parameter sets stay, those that wait in front too. */
 void ffb_decoder_flush(ffb_decoder *decoder);
+
+/* Drops the NAL units that wait in front of the next sample. */
+void ffb_decoder_drop_front(ffb_decoder *decoder);
 /* end cdef */
 
 #endif
