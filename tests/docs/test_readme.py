@@ -84,6 +84,22 @@ def test_codes_of_the_protocol_page_are_those_of_the_server() -> None:
     assert set(re.findall(r"`([a-z_]+)`", last)) - {"retryable"} <= {code.value for code in RETRYABLE}
 
 
+def test_limits_of_the_protocol_page_are_those_of_the_server() -> None:
+    from streamer.config import Settings
+    from streamer.connection import Limits
+
+    page = (ROOT / "docs" / "protocol.md").read_text()
+    limits = Limits()
+    assert re.findall(r"^\| [a-z ]+ \| (\d+) \|", page, flags=re.MULTILINE) == [
+        str(limits.message_bytes),
+        str(limits.frames_per_request),
+        str(limits.frames_in_flight),
+    ]
+    assert f"prepares {limits.frames_ahead} frames ahead, at most {limits.bytes_ahead >> 20} MiB" in page
+    assert f"Beyond {Settings().max_connections} connections" in page
+    assert f"be sent for {Settings().send_timeout:g} seconds" in page
+
+
 def test_links_lead_somewhere() -> None:
     for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
