@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import importlib.util
 import itertools
+import os
 import random
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -491,6 +493,40 @@ def test_exceptions_come_out_as_they_went_in(
                 opened.format_name()
             assert again.value is error
             assert source.reads == asked  # a source that failed is left alone
+
+
+def test_an_interrupt_while_reading(sound: bytes, reads: int) -> None:
+    """Control-C while the source is read ends the reading as KeyboardInterrupt, wherever in the callback it strikes."""
+    for n in range(0, reads, 3):
+        source = CallableSource(sound, _brief)
+
+        def interrupt(
+            offset: int, length: int, part: memoryview, n: int = n, source: CallableSource = source
+        ) -> memoryview:
+            if source.reads == n + 1:
+                os.kill(os.getpid(), signal.SIGINT)
+            return part[:2500]
+
+        source._answer = interrupt
+        with SourceInput(source) as opened:
+            with pytest.raises(KeyboardInterrupt):
+                _read_all(opened)
+            assert source.reads == n + 1
+
+
+def test_a_failure_in_c_is_never_the_end(sound: bytes) -> None:
+    """Even where the exception got lost on its way."""
+
+    def fail(offset: int, length: int, part: memoryview) -> memoryview:
+        raise OwnError
+
+    with SourceInput(CallableSource(sound, fail)) as opened:
+        with pytest.raises(OwnError):
+            opened.format_name()
+        opened._state.failure = None
+        for _ in range(2):
+            with pytest.raises(SourceError, match="could not be read, and its own error is lost"):
+                opened.format_name()
 
 
 def test_short_reads_change_nothing(sound: bytes, sound_packets: list[Packet]) -> None:
