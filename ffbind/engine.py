@@ -8,6 +8,7 @@ from .decoder import Decoder, Outcome
 from .errors import CorruptError, FFbindError, NotShownError, UndecodableError
 from .frame import Frame
 from .hevc import Kind
+from .index import SampleEntry
 from .plan import Verdict
 from .reader import SampleReader
 from .samples import Samples
@@ -57,6 +58,7 @@ class Engine:
         self._decoder = Decoder()
         self.position: int | None = None
         self._started_at = 0
+        self._entry: SampleEntry | None = None  # whose parameter sets the decoder has
         self._brought: list[
             int
         ] = []  # rows without a picture that gave the decoder parameter sets since the last picture
@@ -134,11 +136,14 @@ class Engine:
 
     def _restart(self, row: int) -> None:
         self.position = None
-        entry = self._samples.entry(row)
-        self._decoder.restart(entry.parameter_sets, entry.nal_length_size)
+        self._enter(self._samples.entry(row))
         self.position = self._started_at = row
         self._brought = []
         self._stats.restarts += 1
+
+    def _enter(self, entry: SampleEntry) -> None:
+        self._entry = entry
+        self._decoder.restart(entry.parameter_sets, entry.nal_length_size)
 
     def _run_to(self, row: int) -> Outcome | None:
         """Give the decoder all samples up to `row`; what became of that one, or None where it cannot be read."""
@@ -166,12 +171,10 @@ class Engine:
         assert self.position is not None
         samples = self._samples
         outcome = None
-        entry = samples.entry(self.position)
         for current in range(self.position, row + 1):
             self.position = current
-            if samples.entry(current) is not entry:
-                entry = samples.entry(current)
-                self._decoder.restart(entry.parameter_sets, entry.nal_length_size)
+            if samples.entry(current) is not self._entry:
+                self._enter(samples.entry(current))
             damaged = current in samples.damaged
             if current in samples.lost:
                 self._decoder.lose()

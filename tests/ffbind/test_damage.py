@@ -309,6 +309,14 @@ def test_destroyed_nal_lengths(length: int, whole: Whole, picture_hash: Hash) ->
         check(whole, bytes(data), random.Random(row), picture_hash)
 
 
+@pytest.mark.parametrize("row", [1, 3, 14, 19, 22])
+def test_a_picture_that_turns_into_a_parameter_set(row: int, whole: Whole, picture_hash: Hash) -> None:
+    """One bit of the NAL header makes a VPS or an SPS of TRAIL pictures: nothing behind the next IRAP may suffer."""
+    data = bytearray(whole.data)
+    data[int(whole.index.samples["offset"][row]) + 4] ^= 0x40
+    check(whole, bytes(data), random.Random(row), picture_hash)
+
+
 @pytest.mark.parametrize("name", ["plain.mp4", "poc_wrap.mp4", "slices.mp4", "no_b.mp4"])
 @pytest.mark.parametrize(
     "seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 60))]
