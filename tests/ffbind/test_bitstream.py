@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import json
 import random
@@ -83,6 +84,7 @@ def find(
 ) -> Callable[[str], Path]:
     """Function that gives the path of a name: a generated clip, a real file, an elementary stream put into MP4."""
 
+    @functools.cache
     def get(name: str) -> Path:
         if "/" not in name:
             return clip(name)
@@ -813,6 +815,24 @@ def test_emulation_prevention_is_done_again() -> None:
                 assert rewritten(sps.write()) == plain
                 changes.add(plain.count(b"\0\0\3") - sps.write().count(b"\0\0\3"))
     assert {-1, 0, 1} <= changes
+
+
+def test_an_sps_that_grows_finds_room_in_the_decoder() -> None:
+    """Fewer bits, and yet more bytes: the decoder sets enough aside for the emulation prevention that comes."""
+    error = ffi.new("int *")
+    growing = 0
+    for zeros in range(9, 15):
+        for width in range(8, 512, 8):
+            rps = (Explicit(((2**zeros - 1, False),) * 6, ()),)
+            unit = Sps(size=(width, 8), ordering=((5, 1, 0),), rps=rps).write()
+            without = rewritten(unit)
+            assert without is not None
+            if len(without) > len(unit):
+                growing += 1
+                decoder = ffi.gc(lib.ffb_decoder_open(1 << 20, error), lib.ffb_decoder_close)
+                assert lib.ffb_decoder_add_nal(decoder, unit, len(unit)) == lib.FFB_DECODE_OK
+                ffi.release(decoder)
+    assert growing > 0
 
 
 @settings(PATIENT, max_examples=50)
