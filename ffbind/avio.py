@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from ._native import ffi, lib
 from .errors import ClosedError, NotVideoError, SourceError
+from .native import ffi, lib
 from .sources import Source, as_view
 
 __all__ = ["Input", "MemoryInput", "Packet", "SourceInput", "Stream", "av_error_text"]

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from ._native import ffi, lib
 from .color import Color
 from .errors import CorruptError, UndecodableError
 from .hevc import Kind
+from .native import ffi, lib
 
 __all__ = ["Buffer", "ParameterSets", "Reference", "SampleHeader", "SequenceFacts", "sample_kind"]
 

@@ -22,6 +22,7 @@ Each error says what happened, why, and what to do next in its text; `code` is a
     │   └── SourceChangedError        the file or object was replaced after it was opened
     ├── IndexMismatchError            a VideoIndex that belongs to other bytes
     ├── DecoderError                  libavcodec failed for a reason other than the data (memory, threads)
+    ├── NativeError                   the compiled part or its FFmpeg cannot be used here (also an ImportError)
     ├── ClosedError                   use after close()
     └── ForkedError                   use of an object in a process forked after it was made
 """
@@ -43,6 +44,7 @@ __all__ = [
     "FrameTimeError",
     "IndexMismatchError",
     "LimitError",
+    "NativeError",
     "NeedsEarlierIrapError",
     "NotIrapError",
     "NotShownError",
@@ -178,6 +180,12 @@ class DecoderError(FFbindError):
     """libavcodec failed for a reason that is not the data: out of memory, no threads, a missing decoder."""
 
     code = "decode_failed"
+
+
+class NativeError(FFbindError, ImportError):
+    """ffbind's compiled part cannot be loaded, or the FFmpeg that came with it is not one it works with."""
+
+    code = "internal"
 
 
 class ClosedError(FFbindError, ValueError):

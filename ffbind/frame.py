@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import jpeg, pixels
-from ._native import ffi, lib
 from .color import Color
 from .errors import UnsupportedError
 from .hevc import Kind
+from .native import ffi, lib
 
 __all__ = ["Frame", "NativePicture", "Plane"]
 

@@ -20,9 +20,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ffbind._native import ffi, lib
 from ffbind.color import Affine, Color, Matrix, codes_to_8bit, codes_to_jfif, codes_to_rgb
 from ffbind.errors import ArgumentError, FFbindError, UnsupportedError
+from ffbind.native import ffi, lib
 
 __all__ = [
     "ARRAY_FORMATS",

@@ -1,0 +1,51 @@
+"""The compiled part, for those who need it: loaded once, and only with an FFmpeg that it is made for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .errors import NativeError
+
+__all__ = ["FIRST_VERSION", "LAST_MAJOR", "check_version", "ffi", "lib", "version_text"]
+
+FIRST_VERSION = 59 << 16 | 37 << 8 | 100
+"""avcodec_version() of FFmpeg 5.1, the first that is supported."""
+LAST_MAJOR = 63
+"""Major version of libavcodec in FFmpeg 9, the last that is supported."""
+
+_RELEASE_OF_MAJOR = -54  # libavcodec 59 came with FFmpeg 5, 60 with 6, and so on
+
+
+def version_text(number: int) -> str:
+    """Give a version as the libraries encode it (AV_VERSION_INT) as text.
+
+    >>> version_text(59 << 16 | 37 << 8 | 100)
+    '59.37.100'
+    """
+    return f"{number >> 16}.{number >> 8 & 0xFF}.{number & 0xFF}"
+
+
+def check_version(number: int) -> None:
+    """Raise NativeError where this avcodec_version() is not one of FFmpeg 5.1 to 9."""
+    if FIRST_VERSION <= number < (LAST_MAJOR + 1) << 16:
+        return
+    raise NativeError(
+        f"the FFmpeg that is loaded has libavcodec {version_text(number)}, ffbind works with "
+        f"{version_text(FIRST_VERSION)} (FFmpeg 5.1) to {LAST_MAJOR} (FFmpeg {LAST_MAJOR + _RELEASE_OF_MAJOR}); "
+        "install one of these, and build ffbind again where its libraries have other names"
+    )
+
+
+def _load() -> tuple[Any, Any]:
+    try:
+        from . import _native
+    except ImportError as error:
+        raise NativeError(
+            f"ffbind's compiled part cannot be loaded ({error}); it was built for another FFmpeg or Python, or not at all: "
+            "install bucket-streamer again from source, with the headers of FFmpeg 5.1 to 9 at hand"
+        ) from error
+    check_version(_native.lib.avcodec_version())
+    return _native.ffi, _native.lib
+
+
+ffi, lib = _load()
