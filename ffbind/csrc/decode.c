@@ -152,6 +152,25 @@ static int nal_is_wanted(const ffb_nal *nal, int with_slices)
            (with_slices && (nal->type == FFB_NAL_SEI_PREFIX || nal->type == FFB_NAL_SEI_SUFFIX));
 }
 
+/* True where a start code or a run of zeros interrupts a NAL unit, which H.265 7.4.2 forbids: libavcodec would end the unit there and
+ * go on decoding what happens to lie behind. Zeros at the very end are left by some writers and mean nothing. */
+static int nal_is_interrupted(const ffb_nal *nal)
+{
+    const uint8_t *at = nal->data;
+    const uint8_t *end = nal->data + nal->size;
+    while (end > at && end[-1] == 0)
+        end--;
+    while (end - at >= 3) {
+        const uint8_t *zero = memchr(at, 0, (size_t)(end - at - 2));
+        if (!zero)
+            return 0;
+        if (zero[1] == 0 && zero[2] <= 2)
+            return 1;
+        at = zero + 1;
+    }
+    return 0;
+}
+
 /* Space that `nal` may take at most behind its length: a rewritten SPS can need more emulation prevention. */
 static size_t nal_space(const ffb_nal *nal)
 {
@@ -220,8 +239,11 @@ static int fill_packet(ffb_decoder *decoder, const uint8_t *sample, size_t size,
     size_t space = decoder->front_size;
     ffb_nal_walk walk = ffb_nal_walk_of(sample, size, length_size);
     while ((step = ffb_nal_next(&walk, &nal)) == 1) {
-        if (nal_is_wanted(&nal, 1))
-            space += nal_space(&nal);
+        if (!nal_is_wanted(&nal, 1))
+            continue;
+        if (ffb_nal_is_slice(nal.type) && nal_is_interrupted(&nal))
+            return FFB_DECODE_BAD_SAMPLE;
+        space += nal_space(&nal);
     }
     if (step < 0 || space > INT32_MAX / 2)
         return FFB_DECODE_BAD_SAMPLE;

@@ -379,3 +379,16 @@ def test_a_picture_that_ends_early_is_damaged(whole_of: Callable[[str], Whole], 
             assert len(results) == 1
             errors += results == {ffbind.CorruptError}
     assert errors > 5
+
+
+def test_zeros_within_a_picture_are_damage(whole_of: Callable[[str], Whole], picture_hash: Hash) -> None:
+    """Three zero bytes end a NAL unit for libavcodec, which then decodes whatever lies behind: other pictures in other orders."""
+    clean = whole_of("plain.mp4")
+    for row in (0, 5, 21):
+        start, size = int(clean.index.samples["offset"][row]), int(clean.index.samples["size"][row])
+        for length in (3, 40):
+            data = bytearray(clean.data)
+            at = start + size * 3 // 4 - length
+            data[at : at + length] = bytes(length)
+            for order in ([row], range(row + 1), [row + 4, row]):
+                assert outcome(bytes(data), clean.index, order, picture_hash)[row] is ffbind.CorruptError
