@@ -280,6 +280,15 @@ def test_malformed_parameter_sets_are_corrupt(plain: Stream) -> None:
         decoder.decode(plain.samples[0])
 
 
+def test_zeros_behind_a_nal_unit_mean_nothing(plain: Stream, picture_hash: Hash) -> None:
+    """Writers that take streams apart at start codes leave the zero byte of the next one."""
+    with ffbind.Decoder(plain.hvcc) as decoder:
+        for sample, wanted in zip(plain.samples, plain.hashes, strict=True):
+            frame = decoder.decode(framed([unit + b"\0\0\0" for unit in nal_units(sample)]))
+            assert frame is not None
+            assert picture_hash(frame) == wanted
+
+
 # ---- Limits -----------------------------------------------------------------------------------------------
 
 
