@@ -41,6 +41,7 @@ from .errors import (
     UnsupportedError,
 )
 from .hevc import Kind
+from .limits import Limits
 
 if TYPE_CHECKING:
     from .color import Color
@@ -70,6 +71,7 @@ __all__ = [
     "IndexMismatchError",
     "Kind",
     "LimitError",
+    "Limits",
     "NativeError",
     "NeedsEarlierIrapError",
     "NotIrapError",

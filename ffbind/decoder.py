@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from ._native import ffi, lib
 from .avio import av_error_text
 from .bitstream import Buffer, ParameterSets, SampleHeader
 from .errors import (
@@ -22,18 +21,16 @@ from .errors import (
     CorruptError,
     DecoderError,
     ForkedError,
-    LimitError,
     UndecodableError,
     UnsupportedError,
 )
 from .frame import Frame, NativePicture
 from .isobmff.entries import parse_hvcc
+from .limits import Limits
+from .native import ffi, lib
 from .plan import ReferenceTracker, Step, Verdict
 
-__all__ = ["MAX_PIXELS", "Decoder", "Outcome"]
-
-MAX_PIXELS = 8192 * 8192
-"""Largest picture that a decoder is opened for, in samples; H.265 level 6.2 ends at 35 651 584."""
+__all__ = ["Decoder", "Outcome"]
 
 _KEEPS_FOLLOWING = 62 << 16  # from FFmpeg 8 on, a missing Foll picture is an error
 _SCREEN_CONTENT_PROFILES = (9, 11)
@@ -66,12 +63,12 @@ class Decoder:
         parameter_sets: Buffer | Iterable[Buffer] = (),
         *,
         nal_length_size: int = 4,
-        max_pixels: int = MAX_PIXELS,
+        limits: Limits | None = None,
     ) -> None:
         if isinstance(parameter_sets, (bytes, bytearray, memoryview)):
             nal_length_size, parameter_sets = parse_hvcc(parameter_sets)
         self._nal_length_size = nal_length_size
-        self._max_pixels = max_pixels
+        self._limits = limits or Limits()
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._tracker = ReferenceTracker(keep_following=lib.avcodec_version() >= _KEEPS_FOLLOWING)
@@ -209,10 +206,7 @@ class Decoder:
     def _check_sequence(self, header: SampleHeader) -> None:
         """Refuse what cannot be decoded exactly, or not within limits, before libavcodec allocates anything for it."""
         facts = self._sets.facts(header.sps_id)
-        if facts.coded_width * facts.coded_height > self._max_pixels:
-            raise LimitError(
-                f"pictures of {facts.coded_width}x{facts.coded_height} are larger than the limit of {self._max_pixels} pixels"
-            )
+        self._limits.check_picture(facts.coded_width, facts.coded_height)
         if facts.profile in _SCREEN_CONTENT_PROFILES:
             raise UnsupportedError(
                 "screen content coding (SCC) profiles of HEVC are not decoded exactly by libavcodec"
@@ -233,7 +227,7 @@ class Decoder:
         """Give the native decoder, opened if need be, with the entry's parameter sets in front of the first sample."""
         if self._native is None:
             error = ffi.new("int *")
-            native = lib.ffb_decoder_open(self._max_pixels, error)
+            native = lib.ffb_decoder_open(self._limits.pixels, error)
             if native == ffi.NULL:
                 raise DecoderError(f"libavcodec's HEVC decoder does not open: {av_error_text(error[0])}")
             self._native = ffi.gc(native, lib.ffb_decoder_close)

@@ -55,7 +55,7 @@ class Engine:
     def __init__(self, samples: Samples, reader: SampleReader) -> None:
         self._samples = samples
         self.reader = reader
-        self._decoder = Decoder()
+        self._decoder = Decoder(limits=samples.limits)
         self.position: int | None = None
         self._started_at = 0
         self._entry: SampleEntry | None = None  # whose parameter sets the decoder has
@@ -90,7 +90,8 @@ class Engine:
             restart:                       I'----->t           otherwise; should t prove to be a RASL picture of I', then
             fall back: I-------------------------->t           from the IRAP before
 
-        Raises what keeps the picture from being shown; it is remembered, so asking again costs nothing.
+        Raises what keeps the picture from being shown; it is remembered, so asking again costs nothing. LimitError, before work
+        begins, where the way is longer than the limits allow: from where the decoder stands, or from the IRAP.
         """
         samples = self._samples
         known = samples.failure(row)
@@ -102,6 +103,7 @@ class Engine:
                 row, UndecodableError("no IRAP picture comes before this sample: no decoder can show it")
             )
         if self.position is not None and self._goes_on(start, row):
+            samples.check_run(self.position, row)
             self.reader.run(self.position, row)
         kind = samples.kind(row, self.reader)
         if kind is not None and kind.is_rasl:
@@ -110,6 +112,7 @@ class Engine:
         outcome = None
         for _ in range(_MAX_STARTS):
             if not self._goes_on(start, row):
+                samples.check_run(start, row)
                 self._restart(start)
             outcome = self._run_to(row)
             if outcome is not None and outcome.picture is not None:

@@ -9,7 +9,7 @@ from .sources import Source
 __all__ = ["explain_foreign"]
 
 
-def explain_foreign(source: Source, name: str, known: NotVideoError) -> FFbindError:
+def explain_foreign(source: Source, known: NotVideoError) -> FFbindError:
     """Make the error for bytes that our own reader does not take for a video: another container, or no video at all.
 
     `known` is what our reader said, which holds for MP4 and MOV. What the source itself raises is not caught.
@@ -20,19 +20,19 @@ def explain_foreign(source: Source, name: str, known: NotVideoError) -> FFbindEr
             videos = [stream for stream in probe.streams() if stream.kind == "video"]
         except NotVideoError:
             return NotVideoError(
-                f"{name}: not a video file that FFmpeg knows; give an MP4 or MOV file with HEVC video"
+                "not a video file that FFmpeg knows; give an MP4 or MOV file with HEVC video"
             )
     if format_name.startswith("mov,"):
         return known
     if not videos:
         return NotVideoError(
-            f"{name}: no video track in it (FFmpeg calls it {format_name}); give an MP4 or MOV file with HEVC video"
+            f"no video track in it (FFmpeg calls it {format_name}); give an MP4 or MOV file with HEVC video"
         )
     if videos[0].codec != "hevc":
         return UnsupportedError(
-            f"{name}: {videos[0].codec} video in {format_name}, but only HEVC (H.265) in MP4 or MOV is read"
+            f"{videos[0].codec} video in {format_name}, but only HEVC (H.265) in MP4 or MOV is read"
         )
     return UnsupportedError(
-        f"{name}: HEVC video in {format_name}, but only MP4 and MOV are read; put it into MP4 without re-encoding: "
+        f"HEVC video in {format_name}, but only MP4 and MOV are read; put it into MP4 without re-encoding: "
         "ffmpeg -i IN -c copy OUT.mp4"
     )

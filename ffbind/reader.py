@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .errors import CorruptError
 from .index import StructuredArray
+from .limits import Limits
 from .sources import Source, read_exactly
 
 __all__ = ["SampleReader"]
@@ -25,11 +26,14 @@ class _Run:
 class SampleReader:
     """Hands out the bytes of samples, reading ahead in decode order by up to `ahead` bytes. Not for two threads at once."""
 
-    def __init__(self, source: Source, samples: StructuredArray, ahead: int) -> None:
+    def __init__(
+        self, source: Source, samples: StructuredArray, ahead: int, limits: Limits | None = None
+    ) -> None:
         self._source = source
         self._offsets = samples["offset"]
         self._sizes = samples["size"]
         self._ahead = ahead
+        self._limits = limits or Limits()
         self._run = _Run(0, 0, 0, memoryview(b""))
         self.reads = 0
         self.bytes = 0
@@ -37,7 +41,8 @@ class SampleReader:
     def read(self, row: int, last: int | None = None) -> memoryview:
         """Give the bytes of one sample; `last` is a row up to which the caller will go on, to read them in one go.
 
-        CorruptError where the sample reaches beyond the end of the file, SourceError where the source fails.
+        CorruptError where the sample reaches beyond the end of the file, LimitError where it is too large, SourceError where the
+        source fails.
         """
         offset, size = int(self._offsets[row]), int(self._sizes[row])
         if not self.fits(row):
@@ -45,6 +50,7 @@ class SampleReader:
                 f"the sample at offset {offset} ends at {offset + size}, behind the end of the file ({self._source.size} bytes): "
                 "the file was cut short"
             )
+        self._limits.check_sample(offset, size)
         run = self._run
         if not run.first <= row < run.end:
             run = self._run = self._read_run(row, row if last is None else last)

@@ -14,9 +14,13 @@ from .errors import CorruptError, FFbindError
 from .frame import Frame, NativePicture
 from .hevc import Kind
 from .index import SampleEntry, VideoIndex
+from .limits import Limits
 from .reader import SampleReader
 
 __all__ = ["PictureCache", "Samples"]
+
+_BACKWARDS = 256
+"""Samples whose headers are read in one go when looking for an IRAP that nobody names."""
 
 
 class PictureCache:
@@ -65,8 +69,9 @@ class Samples:
     What is learned is only ever added, and the same whoever adds it, so decoders on several threads may share it.
     """
 
-    def __init__(self, index: VideoIndex, pictures: PictureCache) -> None:
+    def __init__(self, index: VideoIndex, pictures: PictureCache, limits: Limits | None = None) -> None:
         self.index = index
+        self.limits = limits or Limits()
         self.pictures = pictures
         self.kinds: NDArray[np.uint8] = index.samples["kind"].copy()
         self.temporal_ids: NDArray[np.uint8] = index.samples["temporal_id"].copy()
@@ -142,22 +147,33 @@ class Samples:
         """Find an IRAP to start at: the nearest that is known or that the container names, proved by its bytes.
 
         A nearer one that the container does not name may exist; starting earlier is as exact, and once its kind was read it is
-        found. Where the container names none, samples are read backwards until one turns up.
+        found. Where the container names none, samples are read backwards until one turns up; LimitError where that is too far.
         """
-        target = row
+        target, step = row, 1
         while row >= 0:
-            known = np.flatnonzero(_is_irap_kind(self.kinds[: row + 1]))
-            nearest = int(known[-1]) if len(known) else -1
+            kinds = self.kinds[: row + 1]
             named = int(self.index.samples["irap"][row])
-            candidate = max(nearest, min(named, row))
-            if named < 0 and nearest < row:
-                candidate = row
+            # Without a name, whatever was not read yet may be one.
+            known = np.flatnonzero(_is_irap_kind(kinds) | ((kinds == Kind.UNKNOWN) & (named < 0)))
+            candidate = max(int(known[-1]) if len(known) else -1, named)
             if candidate < 0:
                 return None
+            if named < 0 and self.kinds[candidate] == Kind.UNKNOWN:
+                self.check_run(candidate, target)
             if self.is_irap(candidate, reader, target):
                 return candidate
+            if named < 0:
+                # Backwards one by one, each would be a read of its own.
+                for earlier in range(max(0, candidate - step), candidate):
+                    self.kind(earlier, reader, candidate)
+                step = min(4 * step, _BACKWARDS)
             row = candidate - 1
         return None
+
+    def check_run(self, first: int, last: int) -> None:
+        """Raise LimitError where decoding all rows from `first` to `last` is more than one frame may cost."""
+        size = int(self.index.samples["size"][first : last + 1].sum(dtype=np.int64))
+        self.limits.check_run(self.offset(last), last - first + 1, size)
 
     # Frames
 

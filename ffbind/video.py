@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import groupby, islice
 from types import TracebackType
@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from . import isobmff
 from .bitstream import ParameterSets, SequenceFacts
 from .color import Color
+from .cores import usable_cores
 from .engine import Engine, Stats
 from .errors import (
     ArgumentError,
     BeforeIrapError,
     ClosedError,
+    CorruptError,
     FFbindError,
     ForkedError,
     FrameIndexError,
@@ -31,10 +33,12 @@ from .errors import (
     NotIrapError,
     NotVideoError,
     OffsetError,
+    SourceError,
     UndecodableError,
 )
 from .frame import Frame, with_fallback
 from .index import VideoIndex
+from .limits import Limits
 from .plan import Plan, plan_frames
 from .probe import explain_foreign
 from .reader import SampleReader
@@ -61,6 +65,7 @@ def open(  # noqa: A001
     threads: int | None = None,
     track: int | None = None,
     kept_bytes: int = _KEPT_BYTES,
+    limits: Limits | None = None,
 ) -> Video:
     """Open a video for exact frames.
 
@@ -70,11 +75,12 @@ def open(  # noqa: A001
     - `threads`: how many GOPs of a batch or of an iteration are decoded side by side, default all cores; a picture is always
       decoded by one thread
     - `track`: the track's id in the file; default the first enabled video track with most samples
-
     - `kept_bytes`: memory for decoded pictures that are kept, for stepping back and for showing in another order than that of
       decoding; the last few stay in any case
+    - `limits`: how large the video and its parts may be, and how much one frame may cost
 
-    Raises NotVideoError, UnsupportedError (another codec or container; it names it), EncryptedError, CorruptError, SourceError.
+    Raises NotVideoError, UnsupportedError (another codec or container; it names it), EncryptedError, LimitError, CorruptError,
+    SourceError. Each names the file where it was given by path.
 
     >>> with ffbind.open("clip.mp4") as video:  # doctest: +SKIP
     ...     video[120].to_numpy().shape
@@ -83,27 +89,39 @@ def open(  # noqa: A001
     if threads is not None and threads < 1:
         raise ArgumentError(f"threads must be 1 or more, not {threads}; leave it out for all cores")
     path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
+    limits = limits or Limits()
     opened = as_source(source)
     try:
         if index is None:
-            index = _read_index(opened, path, track)
+            index = _read_index(opened, track, limits)
         elif not isinstance(index, VideoIndex):
             index = VideoIndex.load(index)
         index.check(opened)
-        return Video(opened, index, threads=threads, path=path, kept_bytes=kept_bytes)
-    except BaseException:
+        _check_pictures(index, limits)
+        return Video(opened, index, threads=threads, path=path, kept_bytes=kept_bytes, limits=limits)
+    except BaseException as error:
         if isinstance(opened, FileSource) and opened is not source:
             opened.close()
+        if path is not None and isinstance(error, FFbindError) and not isinstance(error, SourceError):
+            error.args = (f"{path}: {error}", *error.args[1:])
         raise
 
 
-def _read_index(source: Source, path: str | None, track: int | None) -> VideoIndex:
+def _read_index(source: Source, track: int | None, limits: Limits) -> VideoIndex:
     try:
-        return isobmff.read_index(source, track=track)
+        return isobmff.read_index(source, track=track, limits=limits)
     except NotVideoError as error:
         if source.size == 0:
             raise
-        raise explain_foreign(source, path or "the source", error) from None
+        raise explain_foreign(source, error) from None
+
+
+def _check_pictures(index: VideoIndex, limits: Limits) -> None:
+    """Refuse pictures that are too large, by the parameter sets outside the samples; those inside are checked when they are read."""
+    for entry in index.entries:
+        with suppress(CorruptError, UndecodableError):
+            facts = ParameterSets(entry.parameter_sets).facts()
+            limits.check_picture(facts.coded_width, facts.coded_height)
 
 
 class Video:
@@ -114,7 +132,14 @@ class Video:
     """
 
     def __init__(
-        self, source: Source, index: VideoIndex, *, threads: int | None, path: str | None, kept_bytes: int
+        self,
+        source: Source,
+        index: VideoIndex,
+        *,
+        threads: int | None,
+        path: str | None,
+        kept_bytes: int,
+        limits: Limits,
     ) -> None:
         self._source = source
         self._threads = threads if threads is not None else usable_cores()
@@ -124,8 +149,8 @@ class Video:
         self._lock = threading.RLock()
         self._kept_bytes = kept_bytes
         index = index.bound_to(path if path is not None else source)
-        self._samples = Samples(index, PictureCache(kept_bytes, _KEPT_PICTURES))
-        self._reader = SampleReader(source, index.samples, _READ_AHEAD)
+        self._samples = Samples(index, PictureCache(kept_bytes, _KEPT_PICTURES), limits)
+        self._reader = SampleReader(source, index.samples, _READ_AHEAD, limits)
         self._engines: list[Engine] = []
         self._reused = 0
         self._facts: SequenceFacts | None = None
@@ -376,7 +401,7 @@ class Video:
     def __reduce__(self) -> tuple[Any, ...]:
         if self._path is None:
             raise TypeError("a video can be pickled only when it was opened by path")
-        return _reopen, (self._path, self._index, self._threads, self._kept_bytes)
+        return _reopen, (self._path, self._index, self._threads, self._kept_bytes, self._samples.limits)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -437,7 +462,8 @@ class Video:
         return min(self._engines, key=lambda engine: _cost(engine, row)).decode(row)
 
     def _new_engine(self) -> Engine:
-        return Engine(self._samples, SampleReader(self._source, self._index.samples, _READ_AHEAD))
+        samples = self._samples
+        return Engine(samples, SampleReader(self._source, samples.index.samples, _READ_AHEAD, samples.limits))
 
     def _batch_size(self) -> int:
         facts = self._sequence()
@@ -499,14 +525,6 @@ class Video:
             self._reused += sum(pool.map(decode_run, jobs))
 
 
-def usable_cores() -> int:
-    """Count the cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS
-        return os.cpu_count() or 1
-
-
 def _cost(engine: Engine, row: int) -> float:
     """Samples from where a decoder stands to `row`; one that stands nowhere before it is the last choice."""
     distance = engine.distance(row)
@@ -520,8 +538,8 @@ def _result(decode: Callable[[int], Frame], row: int) -> Frame | FFbindError:
         return error
 
 
-def _reopen(path: str, index: VideoIndex, threads: int, kept_bytes: int) -> Video:
-    return open(path, index=index, threads=threads, kept_bytes=kept_bytes)
+def _reopen(path: str, index: VideoIndex, threads: int, kept_bytes: int, limits: Limits) -> Video:
+    return open(path, index=index, threads=threads, kept_bytes=kept_bytes, limits=limits)
 
 
 class Frames(Sequence[Frame]):

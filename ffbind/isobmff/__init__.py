@@ -5,12 +5,11 @@ edits      which samples are shown when
 fragments  moof, traf, trun                          -> Columns
 table      stbl                                      -> Columns
 entries    stsd                                      -> SampleEntry
-boxes      walking boxes, reading fields, limits
+boxes      walking boxes, reading fields
 """
 
 from __future__ import annotations
 
-from .boxes import Limits
 from .movie import read_index
 
-__all__ = ["Limits", "read_index"]
+__all__ = ["read_index"]

@@ -13,10 +13,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ffbind.errors import CorruptError, LimitError, NotVideoError
+from ffbind.errors import CorruptError, NotVideoError
+from ffbind.limits import Limits
 from ffbind.sources import Source, read_exactly
 
-__all__ = ["Box", "Fields", "Limits", "TopLevel", "children", "corrupt", "find", "name_of", "walk_top_level"]
+__all__ = ["Box", "Fields", "TopLevel", "children", "corrupt", "find", "name_of", "walk_top_level"]
 
 # What may stand first in a file of this family (ISO/IEC 14496-12 table 1, QuickTime's older atoms).
 _FIRST_BOXES = frozenset(
@@ -25,32 +26,6 @@ _FIRST_BOXES = frozenset(
 _STILL_BRANDS = frozenset(b"heic heix heim heis avif mif1 jpeg".split())
 _WINDOW = 64 << 10
 _MAX_CHILDREN = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a file may cost before it is refused with LimitError; checked before memory is taken."""
-
-    header_bytes: int = 512 << 20
-    """Bytes of moov, and of all moof boxes together."""
-    samples: int = 20_000_000
-    boxes: int = 1_000_000
-    """Boxes at the top level."""
-    fragment_boxes: int = 5_000_000
-    """Boxes inside all moof boxes together."""
-    tracks: int = 256
-    sample_entries: int = 256
-    edits: int = 10_000
-    edit_work: int = 100_000_000
-    """Samples visited by all edits of an edit list together."""
-
-    def check(self, value: int, limit: int, what: str) -> None:
-        """Raise LimitError where `value` is above `limit`."""
-        if value > limit:
-            raise LimitError(
-                f"the file has {value} {what}, more than the {limit} that are read; cut it into parts",
-                code="unsupported_codec",
-            )
 
 
 @dataclass(frozen=True, slots=True)

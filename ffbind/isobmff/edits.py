@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ffbind.index import PRESENTATION_DTYPE, StructuredArray
+from ffbind.limits import Limits
 
-from .boxes import Box, Limits
+from .boxes import Box
 from .table import Columns
 
 __all__ = ["Edit", "Rates", "present", "read_elst"]

@@ -9,8 +9,9 @@ from __future__ import annotations
 from ffbind.color import Color
 from ffbind.errors import EncryptedError, UnsupportedError
 from ffbind.index import SampleEntry
+from ffbind.limits import Limits
 
-from .boxes import Box, Fields, Limits, children, corrupt, find, name_of
+from .boxes import Box, Fields, children, corrupt, find, name_of
 
 __all__ = ["DescribedEntry", "parse_hvcc", "read_stsd"]
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .boxes import Box, Limits, children, corrupt
+from ffbind.limits import Limits
+
+from .boxes import Box, children, corrupt
 from .table import Columns, expand_groups
 
 __all__ = ["Defaults", "Run", "expand_runs", "read_fragments", "read_trex"]

@@ -20,9 +20,10 @@ from ffbind.index import (
     display_column,
     last_marked_row,
 )
+from ffbind.limits import Limits
 from ffbind.sources import Source
 
-from .boxes import Box, Boxes, Fields, Limits, children, corrupt, find, walk_top_level
+from .boxes import Box, Boxes, Fields, children, corrupt, find, walk_top_level
 from .edits import Edit, Rates, present, read_elst
 from .entries import DescribedEntry, read_stsd
 from .fragments import Run, expand_runs, read_fragments, read_trex

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .boxes import Box, Boxes, Fields, Limits, children, corrupt
+from ffbind.limits import Limits
+
+from .boxes import Box, Boxes, Fields, children, corrupt
 
 __all__ = ["Columns", "expand_groups", "read_sample_table"]
 

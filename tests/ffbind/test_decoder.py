@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import ffbind
-from ffbind.decoder import MAX_PIXELS
+from ffbind.limits import Limits
 
 Clip = Callable[[str], Path]
 Hash = Callable[[ffbind.Frame], str]
@@ -342,11 +342,11 @@ def test_pictures_over_the_limit_are_refused_before_a_decoder_is_opened(
         with pytest.raises(ffbind.LimitError, match="16384x16384"):
             huge.decode(plain.samples[0])
     assert huge.opened == 0
-    assert 8192 * 8192 <= MAX_PIXELS < 16384 * 16384
+    assert 8192 * 8192 <= Limits().pixels < 16384 * 16384
     # The limit counts coded samples: 192x112, of which 108 rows are shown.
     with pytest.raises(ffbind.LimitError, match="192x112"):
-        ffbind.Decoder(plain.hvcc, max_pixels=192 * 112 - 1).decode(plain.samples[0])
-    frame = ffbind.Decoder(plain.hvcc, max_pixels=192 * 112).decode(plain.samples[0])
+        ffbind.Decoder(plain.hvcc, limits=Limits(pixels=192 * 112 - 1)).decode(plain.samples[0])
+    frame = ffbind.Decoder(plain.hvcc, limits=Limits(pixels=192 * 112)).decode(plain.samples[0])
     assert frame is not None
     assert picture_hash(frame) == plain.hashes[0]
 

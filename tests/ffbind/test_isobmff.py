@@ -25,7 +25,8 @@ from ffbind.errors import (
 )
 from ffbind.hevc import Kind
 from ffbind.index import VideoIndex
-from ffbind.isobmff import Limits, read_index
+from ffbind.isobmff import read_index
+from ffbind.limits import Limits
 from ffbind.sources import BytesSource, FileSource, as_source
 
 Clip = Callable[[str], Path]

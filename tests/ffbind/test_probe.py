@@ -53,7 +53,7 @@ def test_other_containers_and_codecs(
     with pytest.raises(kind, match=f"{path}: .*{message}") as caught:
         ffbind.open(path)
     assert type(caught.value) is kind
-    with pytest.raises(kind, match=f"the source: .*{message}"):
+    with pytest.raises(kind, match=message):
         ffbind.open(path.read_bytes())
 
 
@@ -63,14 +63,14 @@ def _fill(arguments: list[str], clip: Callable[[str], Path]) -> list[str]:
 
 @pytest.mark.parametrize("data", [b"x", b"text\n" * 100, b"\0" * 4000])
 def test_what_nobody_knows(data: bytes) -> None:
-    with pytest.raises(NotVideoError, match="the source: not a video file that FFmpeg knows; give an MP4"):
+    with pytest.raises(NotVideoError, match=r"^not a video file that FFmpeg knows; give an MP4"):
         ffbind.open(data)
 
 
 def test_what_our_reader_said_of_an_mp4_holds(clip: Callable[[str], Path], media: Path) -> None:
     data = clip("plain.mp4").read_bytes()
     known = NotVideoError("as it is")
-    assert explain_foreign(BytesSource(data), "name", known) is known
+    assert explain_foreign(BytesSource(data), known) is known
     with pytest.raises(NotVideoError, match="no video track"):
         ffbind.open(media / "androidx-media" / "sample_audio_only.mp4")
 
@@ -83,4 +83,4 @@ def test_a_failing_source_is_no_opinion(clip: Callable[[str], Path]) -> None:
             raise CorruptError("own")
 
     with pytest.raises(CorruptError, match="own"):
-        explain_foreign(Failing(b"RIFF" + bytes(100)), "name", NotVideoError("known"))
+        explain_foreign(Failing(b"RIFF" + bytes(100)), NotVideoError("known"))
