@@ -163,6 +163,10 @@ class SourceError(FFbindError, OSError):
 
     code = "storage_unavailable"
 
+    def __str__(self) -> str:
+        # An OSError with a number would say "[Errno 2] No such file: 'clip.mp4'".
+        return f"{self.filename}: {self.strerror}" if self.filename is not None else super().__str__()
+
 
 class SourceChangedError(SourceError):
     """The file or object was replaced after it was opened; old and new bytes are never mixed."""
