@@ -14,7 +14,7 @@ from streamer.client import ClientError
 from streamer.config import ConfigError
 from streamer.server import StartError
 
-from . import bench, decode, index, serve
+from . import bench, config, decode, index, serve
 from .console import Mistake, err, out
 from .versions import package_version
 
@@ -53,7 +53,13 @@ def streamer(
         raise typer.Exit(2)
 
 
-for name, module in (("serve", serve), ("bench", bench), ("decode", decode), ("index", index)):
+for name, module in (
+    ("serve", serve),
+    ("bench", bench),
+    ("decode", decode),
+    ("index", index),
+    ("config", config),
+):
     app.command(name, epilog=module.EXAMPLES)(module.command)
 
 

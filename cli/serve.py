@@ -58,25 +58,32 @@ def command(
     log_level: Annotated[
         str | None, typer.Option("--log-level", help=f"{', '.join(LOG_LEVELS)}.", show_default="info")
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Settings as TOML.", show_default="streamer.toml"),
+    ] = None,
 ) -> int:
     """Serve a folder of videos over WebSocket until SIGTERM or Ctrl-C.
 
-    Each option has an environment variable: STREAMER_LISTEN_ADDR for --listen-addr, and so on (LISTEN_ADDR,
-    STORAGE_BACKEND, LOCAL_PATH, S3_BUCKET, S3_REGION and JPEG_QUALITY work without the prefix too). The
-    command line wins over the environment.
+    Each option can also stand in a file, streamer.toml in the working folder or that of --config, and has an
+    environment variable: STREAMER_LISTEN_ADDR for --listen-addr, and so on. The command line wins over the
+    environment, which wins over the file. `streamer config` shows all settings and where each came from.
 
     What is served is printed to standard output once the server listens; the log goes to standard error.
     """
-    settings = Settings.from_environment(
-        listen_addr=listen_addr,
-        storage_backend=storage_backend,
-        local_path=local_path,
-        s3_bucket=s3_bucket,
-        s3_region=s3_region,
-        jpeg_quality=jpeg_quality,
-        workers=workers,
-        log_level=log_level,
-    )
+    settings = Settings.load(
+        {
+            "listen_addr": listen_addr,
+            "storage_backend": storage_backend,
+            "local_path": local_path,
+            "s3_bucket": s3_bucket,
+            "s3_region": s3_region,
+            "jpeg_quality": jpeg_quality,
+            "workers": workers,
+            "log_level": log_level,
+        },
+        config=config,
+    ).settings
     _log_to_stderr(settings.log_level)
     return run_server(settings, ready=lambda info: _announce(settings, info))
 

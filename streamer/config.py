@@ -1,34 +1,84 @@
-"""Settings of the server: one typed value, checked once, from defaults, environment or command line."""
+"""Settings of the server: one typed value, checked once, and where each part of it came from.
+
+Precedence: command line > environment > streamer.toml > default. Environment and file know every setting by the same name.
+"""
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Self, TypeAlias, TypeVar, get_type_hints
+
+from ffbind.cores import usable_cores
 
 from .connection import Limits
 
-__all__ = ["LOG_LEVELS", "ConfigError", "Settings", "available_cores"]
+__all__ = ["FILE_NAME", "LOG_LEVELS", "ConfigError", "Loaded", "Origin", "Scalar", "SettingValue", "Settings"]
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+FILE_NAME = "streamer.toml"
+"""The file that is looked for in the working folder."""
 
 _PLAIN_NAMES = frozenset(
     {"listen_addr", "storage_backend", "local_path", "s3_bucket", "s3_region", "jpeg_quality"}
 )  # names of the first design, accepted without the prefix
+_SECRET = re.compile("secret|token|password|access_key")
+
+Scalar: TypeAlias = "bool | int | float | str"
+S = TypeVar("S")
 
 
 class ConfigError(Exception):
-    """A setting that cannot work; the text names the setting, its value and what would be right."""
+    """A setting that cannot work; the text names the setting, its value and what would be right.
+
+    `setting` is its name, empty where the trouble is not with one setting.
+    """
+
+    def __init__(self, message: str, setting: str = "") -> None:
+        super().__init__(message)
+        self.setting = setting
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS
-        return os.cpu_count() or 1
+class Origin(StrEnum):
+    """Where a value came from, the strongest first."""
+
+    COMMAND_LINE = "command line"
+    ENVIRONMENT = "environment"
+    FILE = "file"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingValue:
+    """One setting as it is in force. `where`: the variable or the file, empty for the others.
+
+    The value of a secret is not in here: `value` is then whether it is set.
+    """
+
+    name: str
+    value: Scalar
+    secret: bool
+    origin: Origin
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[S]):
+    """Settings, with the origin of each in the order of the class; `file`: the configuration file that was read.
+
+    `unknown_variables`: names in the environment that start with STREAMER_ and are no setting: a slip, or another program's.
+    """
+
+    settings: S
+    values: tuple[SettingValue, ...]
+    file: Path | None
+    unknown_variables: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,16 +88,21 @@ class Settings:
     listen_addr: str = "0.0.0.0:3000"
     """Address and port; port 0 takes a free one; an IPv6 address stands in brackets."""
     storage_backend: str = "local"
+    """Where the videos are: `local`."""
     local_path: Path = Path("data")
-    """Folder that holds the videos."""
+    """Folder that holds the videos; in a file, seen from the folder that the file is in."""
     follow_symlinks: bool = False
     """Follow links that lead out of `local_path`."""
     s3_bucket: str = ""
+    """Bucket that holds the videos; without use until the backend `s3` is there."""
     s3_region: str = "us-east-1"
+    """Region of the bucket; without use until the backend `s3` is there."""
     jpeg_quality: int = 80
-    workers: int = field(default_factory=available_cores)
+    """Quality of the pictures, 1 to 100."""
+    workers: int = field(default_factory=usable_cores)
     """Decode lanes (processes)."""
     log_level: str = "info"
+    """What is logged: debug, info, warning or error."""
     limits: Limits = field(default_factory=Limits)
     """What one connection may ask for."""
     max_connections: int = 1024
@@ -58,6 +113,10 @@ class Settings:
     """Memory for decoded pictures that one lane keeps, in equal parts for the videos it may have open."""
     cache_bytes: int = 64 * 1024 * 1024
     """Bytes of videos kept in memory so that neighbouring reads are one."""
+    gop_samples: int = 10_000
+    """Samples that may be decoded for one frame, from the IRAP picture to it; more is answered gop_too_long."""
+    gop_bytes: int = 1 << 30
+    """Bytes of these samples."""
     open_timeout: float = 30.0
     """Seconds until opening a video is given up."""
     decode_timeout: float = 30.0
@@ -70,17 +129,25 @@ class Settings:
     def __post_init__(self) -> None:
         _ = self.address
         if self.storage_backend == "s3":
-            raise ConfigError("storage_backend s3 is not part of this version; use local with local_path")
+            raise ConfigError(
+                "storage_backend s3 is not part of this version; use local with local_path", "storage_backend"
+            )
         if self.storage_backend != "local":
-            raise ConfigError(f"storage_backend is {self.storage_backend!r}; it must be local")
+            raise ConfigError(
+                f"storage_backend is {self.storage_backend!r}; it must be local", "storage_backend"
+            )
         if self.log_level not in LOG_LEVELS:
-            raise ConfigError(f"log_level is {self.log_level!r}; it must be one of {', '.join(LOG_LEVELS)}")
+            raise ConfigError(
+                f"log_level is {self.log_level!r}; it must be one of {', '.join(LOG_LEVELS)}", "log_level"
+            )
         self._check_range("jpeg_quality", self.jpeg_quality, 1, 100)
         self._check_range("workers", self.workers, 1, 256)
         self._check_range("max_connections", self.max_connections, 1, 1_000_000)
         self._check_range("videos_per_lane", self.videos_per_lane, 1, 1024)
         self._check_range("picture_bytes", self.picture_bytes, 0, 1 << 40)
         self._check_range("cache_bytes", self.cache_bytes, 0, 1 << 40)
+        self._check_range("gop_samples", self.gop_samples, 1, 1 << 40)
+        self._check_range("gop_bytes", self.gop_bytes, 1, 1 << 40)
         for name in ("open_timeout", "decode_timeout", "send_timeout", "drain_timeout"):
             self._check_range(name, getattr(self, name), 0.001, 86400)
         for limit in fields(Limits):
@@ -89,7 +156,7 @@ class Settings:
     @staticmethod
     def _check_range(name: str, value: float, low: float, high: float) -> None:
         if not low <= value <= high:
-            raise ConfigError(f"{name} is {value}; it must be from {low} to {high}")
+            raise ConfigError(f"{name} is {value}; it must be from {low} to {high}", name)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -97,71 +164,233 @@ class Settings:
         host, separator, port = self.listen_addr.rpartition(":")
         if not separator or not (port.isascii() and port.isdigit()) or int(port) > 65535:
             raise ConfigError(
-                f"listen_addr is {self.listen_addr!r}; it must be HOST:PORT, such as 0.0.0.0:3000"
+                f"listen_addr is {self.listen_addr!r}; it must be HOST:PORT, such as 0.0.0.0:3000",
+                "listen_addr",
             )
         if host.startswith("[") and host.endswith("]"):
             host = host[1:-1]
         elif ":" in host:
             raise ConfigError(
-                f"listen_addr is {self.listen_addr!r}; write an IPv6 address in brackets, such as [::]:3000"
+                f"listen_addr is {self.listen_addr!r}; write an IPv6 address in brackets, such as [::]:3000",
+                "listen_addr",
             )
         return host, int(port)
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
-        """Make settings from `STREAMER_<NAME>` and the plain names of the first design (`LISTEN_ADDR`, ...).
+    def load(
+        cls,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        config: Path | None = None,
+        folder: Path | None = None,
+    ) -> Loaded[Self]:
+        """Make settings from the command line, the environment, a file and the defaults, in this order of strength.
 
-        `overrides` win over the environment, which wins over the defaults; an override that is None does not
-        count. An empty variable counts as not set. Raises ConfigError.
+        - `arguments`: from the command line, by name; None counts as not given
+        - `environment`: `STREAMER_<NAME>`, and the plain names of the first design (`LISTEN_ADDR`, ...); empty counts as not
+          set; default `os.environ`
+        - `config`: the file; default what STREAMER_CONFIG names, else `streamer.toml` in `folder` (the working folder) if there
+          is one
+
+        A secret (a name with secret, token, password or access_key in it) is taken from `STREAMER_<NAME>` or from the file that
+        `STREAMER_<NAME>_FILE` names, and from nowhere else. Raises ConfigError.
         """
-        values = os.environ if environment is None else environment
-        chosen: dict[str, Any] = {}
-        limits: dict[str, int] = {}
-        limit_names = {entry.name for entry in fields(Limits)}
-        for name in [*(entry.name for entry in fields(cls) if entry.name != "limits"), *sorted(limit_names)]:
-            variable = f"STREAMER_{name.upper()}"
-            text = values.get(variable, "")
-            if not text and name in _PLAIN_NAMES:
-                variable = name.upper()
-                text = values.get(variable, "")
-            if not text:
-                continue
-            if name in limit_names:
-                limits[name] = _convert(name, variable, text)
-            else:
-                chosen[name] = _convert(name, variable, text)
-        if limits:
-            chosen["limits"] = Limits(**limits)
-        chosen.update({name: value for name, value in overrides.items() if value is not None})
-        return cls(**chosen)
+        variables = os.environ if environment is None else environment
+        given = {name: value for name, value in (arguments or {}).items() if value is not None}
+        settings = {setting.name: setting for setting in _settings_of(cls)}
+        if strangers := given.keys() - settings.keys():
+            raise TypeError(f"no settings: {', '.join(sorted(strangers))}")
+        file = _find_file(variables, config, folder or Path())
+        in_file = {} if file is None else _read_file(file, settings)
+        values: dict[str, Any] = {}
+        origins: dict[str, tuple[Origin, str]] = {}
+        for name, setting in settings.items():
+            if name in given:
+                if setting.secret:
+                    raise ConfigError(
+                        f"{name} is secret and cannot stand on the command line, which others can see; "
+                        f"set STREAMER_{name.upper()} or STREAMER_{name.upper()}_FILE",
+                        name,
+                    )
+                values[name], origins[name] = given[name], (Origin.COMMAND_LINE, "")
+            elif (found := _from_environment(setting, variables)) is not None:
+                values[name], origins[name] = found[0], (Origin.ENVIRONMENT, found[1])
+            elif name in in_file:
+                values[name], origins[name] = in_file[name], (Origin.FILE, str(file))
+        try:
+            made = cls(**_grouped(cls, settings, values))
+        except ConfigError as error:
+            _, where = origins.get(error.setting, (Origin.DEFAULT, ""))
+            raise ConfigError(f"{error} ({where})" if where else str(error), error.setting) from None
+        return Loaded(
+            settings=made,
+            values=tuple(
+                setting.described(made, *origins.get(name, (Origin.DEFAULT, "")))
+                for name, setting in settings.items()
+            ),
+            file=file,
+            unknown_variables=_unknown_variables(settings, variables),
+        )
 
 
-_INTEGERS = frozenset(
-    {
-        "jpeg_quality",
-        "workers",
-        "max_connections",
-        "videos_per_lane",
-        "picture_bytes",
-        "cache_bytes",
-        *(f.name for f in fields(Limits)),
-    }
-)
-_SECONDS = frozenset({"open_timeout", "decode_timeout", "send_timeout", "drain_timeout"})
-_SWITCHES = frozenset({"follow_symlinks"})
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """One setting under its flat name; `group`: the field of the class that holds it, empty where it is one itself."""
+
+    name: str
+    kind: type
+    group: str
+
+    @property
+    def secret(self) -> bool:
+        return _SECRET.search(self.name) is not None
+
+    def described(self, settings: object, origin: Origin, where: str) -> SettingValue:
+        value = getattr(getattr(settings, self.group) if self.group else settings, self.name)
+        if self.secret:
+            value = bool(value)
+        elif isinstance(value, Path):
+            value = str(value)
+        return SettingValue(self.name, value, self.secret, origin, where)
 
 
-def _convert(name: str, variable: str, text: str) -> Any:
+def _settings_of(cls: type) -> Iterator[_Setting]:
+    """All settings of a class of settings, those of its groups (such as Limits) in the place of the group."""
+    hints = get_type_hints(cls)
+    for entry in fields(cls):
+        kind = hints[entry.name]
+        if is_dataclass(kind):
+            inner = get_type_hints(kind)
+            for member in fields(kind):
+                yield _Setting(member.name, inner[member.name], entry.name)
+        else:
+            yield _Setting(entry.name, kind, "")
+
+
+def _grouped(cls: type, settings: Mapping[str, _Setting], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments for the class from values by their flat names."""
+    hints = get_type_hints(cls)
+    arguments: dict[str, Any] = {}
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        group = settings[name].group
+        (groups.setdefault(group, {}) if group else arguments)[name] = value
+    return arguments | {group: hints[group](**members) for group, members in groups.items()}
+
+
+# The environment
+
+
+def _from_environment(setting: _Setting, variables: Mapping[str, str]) -> tuple[Any, str] | None:
+    """The value that the environment has for a setting, and the variable that it is in."""
+    variable = f"STREAMER_{setting.name.upper()}"
+    text = variables.get(variable, "")
+    if setting.secret and (path := variables.get(f"{variable}_FILE", "")):
+        if text:
+            raise ConfigError(f"{variable} and {variable}_FILE are both set; set one of them", setting.name)
+        variable = f"{variable}_FILE"
+        try:
+            text = Path(path).read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not text"
+            raise ConfigError(
+                f"{variable} names {path}, which cannot be read: {reason}", setting.name
+            ) from None
+        if not text:
+            raise ConfigError(f"{variable} names {path}, which is empty", setting.name)
+    if not text and setting.name in _PLAIN_NAMES:
+        variable = setting.name.upper()
+        text = variables.get(variable, "")
+    return (_from_text(setting, variable, text), variable) if text else None
+
+
+def _from_text(setting: _Setting, variable: str, text: str) -> Any:
     """Turn the text of an environment variable into the type of the setting."""
+    shown = "hidden here" if setting.secret else repr(text)
     try:
-        if name in _INTEGERS:
+        if setting.kind is int:
             return int(text)
-        if name in _SECONDS:
+        if setting.kind is float:
             return float(text)
     except ValueError:
-        raise ConfigError(f"{variable} is {text!r}; it must be a number") from None
-    if name in _SWITCHES:
+        wanted = "a whole number" if setting.kind is int else "a number"
+        raise ConfigError(f"{variable} is {shown}; it must be {wanted}", setting.name) from None
+    if setting.kind is bool:
         if text.lower() not in ("0", "1", "true", "false", "yes", "no"):
-            raise ConfigError(f"{variable} is {text!r}; it must be true or false")
+            raise ConfigError(f"{variable} is {shown}; it must be true or false", setting.name)
         return text.lower() in ("1", "true", "yes")
-    return Path(text) if name == "local_path" else text
+    return setting.kind(text)
+
+
+def _unknown_variables(settings: Mapping[str, _Setting], variables: Mapping[str, str]) -> tuple[str, ...]:
+    known = {"STREAMER_CONFIG"}
+    for name, setting in settings.items():
+        known.add(f"STREAMER_{name.upper()}")
+        if setting.secret:
+            known.add(f"STREAMER_{name.upper()}_FILE")
+    return tuple(sorted(name for name in variables if name.startswith("STREAMER_") and name not in known))
+
+
+# The file
+
+
+def _find_file(variables: Mapping[str, str], config: Path | None, folder: Path) -> Path | None:
+    if config is not None:
+        return config
+    if named := variables.get("STREAMER_CONFIG", ""):
+        return Path(named)
+    found = folder / FILE_NAME
+    return found if found.exists() else None
+
+
+def _read_file(path: Path, settings: Mapping[str, _Setting]) -> dict[str, Any]:
+    """The values in a configuration file, each checked for its type."""
+    try:
+        with path.open("rb") as file:
+            document = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"{path}: the configuration file cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}") from None
+    values = {}
+    for key, value in document.items():
+        if key not in settings:
+            raise ConfigError(f"{path}: {key} is no setting; {_nearest(key, settings)}", key)
+        values[key] = _from_toml(settings[key], path, value)
+    return values
+
+
+def _nearest(key: str, settings: Mapping[str, _Setting]) -> str:
+    allowed = [name for name, setting in settings.items() if not setting.secret]
+    close = difflib.get_close_matches(key.lower().replace("-", "_"), allowed, 1)
+    return f"did you mean {close[0]}?" if close else "`streamer config` lists all settings"
+
+
+_WANTED = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number of seconds",
+    str: "text in quotes",
+    Path: "a path in quotes",
+}
+
+
+def _from_toml(setting: _Setting, path: Path, value: object) -> Any:
+    if setting.secret:
+        variable = f"STREAMER_{setting.name.upper()}"
+        raise ConfigError(
+            f"{path}: {setting.name} is secret and cannot stand in this file; set {variable} or {variable}_FILE, and change the "
+            "secret if others can read the file",
+            setting.name,
+        )
+    if setting.kind is float and type(value) is int:
+        return float(value)
+    if setting.kind is Path and type(value) is str:
+        return path.parent / value
+    if type(value) is not setting.kind:
+        shown = "a table" if isinstance(value, dict) else repr(value)
+        raise ConfigError(
+            f"{path}: {setting.name} is {shown}; it must be {_WANTED[setting.kind]}", setting.name
+        )
+    return value

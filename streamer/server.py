@@ -20,8 +20,10 @@ from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as websocket_serve
 from websockets.http11 import Request, Response
 
+from ffbind.cores import usable_cores
+
 from . import connection
-from .config import ConfigError, Settings, available_cores
+from .config import ConfigError, Settings
 from .fetcher import Fetcher
 from .lanes.pool import Failure, Job, LanePool, LaneStartError, LaneVideo, Outcome
 from .storage import LocalStorage, Storage
@@ -78,7 +80,7 @@ class Server:
         self._pool = LanePool(
             fetcher,
             lanes=settings.workers,
-            encode_threads=min(2, available_cores()),
+            encode_threads=min(2, usable_cores()),
             videos_per_lane=settings.videos_per_lane,
             kept_bytes=settings.picture_bytes // settings.videos_per_lane,
             decode_timeout=settings.decode_timeout,
