@@ -21,6 +21,7 @@ from websockets.asyncio.server import serve as websocket_serve
 from websockets.http11 import Request, Response
 
 from ffbind.cores import usable_cores
+from ffbind.limits import Limits as VideoLimits
 
 from . import connection
 from .config import ConfigError, Settings
@@ -84,6 +85,7 @@ class Server:
             videos_per_lane=settings.videos_per_lane,
             kept_bytes=settings.picture_bytes // settings.videos_per_lane,
             decode_timeout=settings.decode_timeout,
+            limits=VideoLimits(gop_samples=settings.gop_samples, gop_bytes=settings.gop_bytes),
         )
         self._videos = Videos(
             storage, fetcher, self._pool, self._open_threads, open_timeout=settings.open_timeout

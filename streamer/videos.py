@@ -68,7 +68,7 @@ class Videos:
         except StorageError as error:
             raise OpenError(error.code, str(error)) from None
         except FFbindError as error:
-            raise OpenError(Code.of(error.code), str(error)) from None
+            raise OpenError(Code.of(error.code), _named(path, str(error))) from None
         except OSError as error:
             raise OpenError(Code.STORAGE_UNAVAILABLE, f"{path} could not be read: {error.strerror}") from None
         except OpenError:
@@ -109,7 +109,7 @@ class Videos:
         try:
             outcome = await answer
             if isinstance(outcome, Failure):
-                raise OpenError(outcome.code, outcome.message)
+                raise OpenError(outcome.code, _named(info.path, outcome.message))
         except BaseException:
             self._pool.cancel(job)
             self._pool.remove_video(video)
@@ -130,6 +130,11 @@ class Videos:
         for key in idle[: max(0, len(idle) - IDLE_VIDEOS)]:
             self._pool.remove_video(self._entries.pop(key).opening.result())
             self._fetcher.forget(key)
+
+
+def _named(path: str, message: str) -> str:
+    """Say which video a message is about, where it does not do so itself."""
+    return message if path in message else f"{path}: {message}"
 
 
 def read_index_of(storage: Storage, info: ObjectInfo) -> bytes:

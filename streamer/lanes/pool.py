@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ffbind.errors import SourceChangedError
+from ffbind.limits import Limits
 from streamer.fetcher import Fetcher
 from streamer.messages import Code
 from streamer.storage import ObjectInfo
@@ -138,12 +139,14 @@ class LanePool:
         videos_per_lane: int,
         kept_bytes: int,
         decode_timeout: float,
+        limits: Limits | None = None,
     ) -> None:
         self._fetcher = fetcher
         self._encode_threads = encode_threads
         self._videos_per_lane = videos_per_lane
         self._kept_bytes = kept_bytes
         self._decode_timeout = decode_timeout
+        self._limits = limits or Limits()
         self._slots = [_Slot(number) for number in range(lanes)]
         self._videos: dict[int, LaneVideo] = {}
         self._numbers = itertools.count(1)
@@ -473,6 +476,7 @@ class LanePool:
                 f"lane {slot.number}",
                 encode_threads=self._encode_threads,
                 kept_bytes=self._kept_bytes,
+                limits=self._limits,
                 on_record=lambda lane, record, payload: self._on_record(slot, lane, record, payload),
                 on_exit=lambda lane, how: self._on_exit(slot, lane, how),
             )

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
+from ffbind.limits import Limits
+
 from .wire import FromLane, ToLane, WireError, decode_from_lane, pack, read_record
 
 __all__ = ["LaneProcess"]
@@ -55,6 +57,7 @@ class LaneProcess:
         *,
         encode_threads: int,
         kept_bytes: int,
+        limits: Limits,
         on_record: Callable[[LaneProcess, FromLane, bytes], None],
         on_exit: Callable[[LaneProcess, str], None],
     ) -> LaneProcess:
@@ -72,6 +75,8 @@ class LaneProcess:
                 str(theirs.fileno()),
                 str(encode_threads),
                 str(kept_bytes),
+                str(limits.gop_samples),
+                str(limits.gop_bytes),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,

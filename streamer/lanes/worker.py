@@ -27,6 +27,7 @@ from dataclasses import asdict
 from ffbind.errors import FFbindError
 from ffbind.frame import Frame
 from ffbind.jpeg import load_encoder
+from ffbind.limits import Limits
 from ffbind.video import Video
 from ffbind.video import open as open_video
 
@@ -58,8 +59,9 @@ PICTURES_BETWEEN = 2  # pictures that may wait for a compressing thread, beyond 
 
 
 class _Lane:
-    def __init__(self, sock: socket.socket, *, encode_threads: int, kept_bytes: int) -> None:
+    def __init__(self, sock: socket.socket, *, encode_threads: int, kept_bytes: int, limits: Limits) -> None:
         self._sock = sock
+        self._limits = limits
         self._kept_bytes = kept_bytes
         self._send_lock = threading.Lock()
         self._encoders = ThreadPoolExecutor(encode_threads, thread_name_prefix="jpeg")
@@ -137,7 +139,9 @@ class _Lane:
             source = RemoteSource(self._reads, record)
             # Pickle, since it comes from the server alone: a lane trusts the server, never the other way
             # round.
-            video = open_video(source, index=pickle.loads(index), threads=1, kept_bytes=self._kept_bytes)
+            video = open_video(
+                source, index=pickle.loads(index), threads=1, kept_bytes=self._kept_bytes, limits=self._limits
+            )
         except Exception as error:
             code, message = _describe(error)
             self._videos[record.video] = _Broken(code, message)
@@ -199,15 +203,20 @@ def _describe(error: Exception) -> tuple[str, str]:
 
 
 def main() -> None:
-    """Entry of the process; arguments: socket descriptor, compressing threads, bytes of kept pictures."""
+    """Entry of the process; arguments: socket descriptor, compressing threads, bytes of kept pictures, samples and bytes of a GOP."""
     # The server decides when a lane ends. A signal for the whole process group or control group must not take
     # the lanes away while the server finishes its queue.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash must not write frames to disk
     faulthandler.enable()
-    descriptor, encode_threads, kept_bytes = map(int, sys.argv[1:4])
-    lane = _Lane(socket.socket(fileno=descriptor), encode_threads=encode_threads, kept_bytes=kept_bytes)
+    descriptor, encode_threads, kept_bytes, gop_samples, gop_bytes = map(int, sys.argv[1:6])
+    lane = _Lane(
+        socket.socket(fileno=descriptor),
+        encode_threads=encode_threads,
+        kept_bytes=kept_bytes,
+        limits=Limits(gop_samples=gop_samples, gop_bytes=gop_bytes),
+    )
     try:
         lane.run()
     except (FFbindError, WireError, OSError) as error:

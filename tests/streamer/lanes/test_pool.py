@@ -187,7 +187,7 @@ HOSTILE = """
 import socket, sys
 sys.path[:] = sys.argv[2 : 2 + int(sys.argv[1])]
 from streamer.lanes import wire
-sock = socket.socket(fileno=int(sys.argv[-3]))
+sock = socket.socket(fileno=int(sys.argv[-5]))
 sock.sendall(wire.pack(wire.Ready()))
 while (received := wire.receive_record(sock)) is not None:
     record = wire.decode_to_lane(received[0])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ffbind.limits import Limits
 from streamer.lanes import process
 from streamer.lanes.process import LaneProcess
 from streamer.lanes.wire import Ready, Stats, StatsRequest
@@ -19,6 +20,7 @@ async def start() -> tuple[LaneProcess, "asyncio.Queue[Any]", "asyncio.Future[st
         "lane",
         encode_threads=1,
         kept_bytes=1 << 25,
+        limits=Limits(),
         on_record=lambda _, record, payload: records.put_nowait((record, payload)),
         on_exit=lambda _, how: ended.set_result(how),
     )
@@ -70,7 +72,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("program", HOSTILE)
 async def test_a_lane_taken_over_by_a_video_cannot_harm_the_server(monkeypatch, program: str) -> None:
-    head = "import socket, sys, time; sock = socket.socket(fileno=int(sys.argv[-3]));"
+    head = "import socket, sys, time; sock = socket.socket(fileno=int(sys.argv[-5]));"
     monkeypatch.setattr(process, "_PROGRAM", f"{head} {program}; sock.close(); time.sleep(60)")
     _, records, ended = await start()
     assert await asyncio.wait_for(ended, 20) == "ended by SIGKILL"
