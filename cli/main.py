@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 
 from ffbind.errors import ArgumentError, FFbindError
+from ffbind.report import package_version
 from streamer.client import ClientError
 from streamer.config import ConfigError
 from streamer.server import StartError
 
-from . import bench, config, decode, index, serve
+from . import bench, config, decode, doctor, index, serve
 from .console import Mistake, err, out
-from .versions import package_version
 
 __all__ = ["app", "main"]
 
@@ -58,6 +58,7 @@ for name, module in (
     ("bench", bench),
     ("decode", decode),
     ("index", index),
+    ("doctor", doctor),
     ("config", config),
 ):
     app.command(name, epilog=module.EXAMPLES)(module.command)

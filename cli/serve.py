@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
+from ffbind.report import FFmpeg, describe_ffmpeg, libjpeg_turbo_version, package_version
 from streamer.config import LOG_LEVELS, Settings
 from streamer.server import ServerInfo
 from streamer.server import serve as run_server
 
 from .console import err, examples, facts
-from .versions import ffmpeg_version, libjpeg_turbo_version, package_version
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -85,10 +85,13 @@ def command(
         config=config,
     ).settings
     _log_to_stderr(settings.log_level)
-    return run_server(settings, ready=lambda info: _announce(settings, info))
+    ffmpeg = (
+        describe_ffmpeg()
+    )  # before anything is started: with an FFmpeg that cannot be used, nothing will work
+    return run_server(settings, ready=lambda info: _announce(settings, info, ffmpeg))
 
 
-def _announce(settings: Settings, info: ServerInfo) -> None:
+def _announce(settings: Settings, info: ServerInfo, ffmpeg: FFmpeg) -> None:
     everywhere = info.host in ("0.0.0.0", "::")
     facts(
         [
@@ -96,7 +99,7 @@ def _announce(settings: Settings, info: ServerInfo) -> None:
             ("Health", info.url.replace("ws:", "http:", 1).removesuffix("/ws") + "/health"),
             ("Videos", str(settings.local_path.resolve())),
             ("Decoding", f"{info.lanes} processes"),
-            ("FFmpeg", ffmpeg_version()),
+            ("FFmpeg", str(ffmpeg)),
             ("JPEG", f"quality {settings.jpeg_quality}, libjpeg-turbo {libjpeg_turbo_version()}"),
         ],
         title=f"streamer {package_version()}",

@@ -43,7 +43,7 @@ from .plan import Plan, plan_frames
 from .probe import explain_foreign
 from .reader import SampleReader
 from .samples import PictureCache, Samples
-from .scan import scan_headers
+from .scan import Watch, scan_headers
 from .sources import FileSource, Source, SourceLike, as_source
 
 __all__ = ["Frames", "Video", "open"]
@@ -187,6 +187,16 @@ class Video:
     def codec(self) -> str:
         """Always 'hevc': other codecs are refused when opening."""
         return "hevc"
+
+    @property
+    def profile(self) -> int:
+        """general_profile_idc of the bitstream (H.265 annex A): 1 is Main, 2 is Main 10."""
+        return self._sequence().profile
+
+    @property
+    def source(self) -> Source:
+        """Where the bytes come from."""
+        return self._source
 
     @property
     def width(self) -> int:
@@ -357,15 +367,15 @@ class Video:
         self._know_order()
         return plan_frames(self._index, [self._index.row_of_display(place) for place in indices])
 
-    def scan(self) -> VideoIndex:
+    def scan(self, watch: Watch | None = None) -> VideoIndex:
         """Read the headers of all samples (which reads the whole file) and give the index with true kinds and IRAPs.
 
-        The video uses it from then on. Where the file has no composition times, the order of showing comes from the picture
-        order counts (H.265 8.3.1).
+        The video uses it from then on. `watch` is called with each sample, in decode order: for progress, or for more facts.
+        Where the file has no composition times, the order of showing comes from the picture order counts (H.265 8.3.1).
         """
         with self._turn():
             samples = self._samples
-            order = scan_headers(samples, self._reader)
+            order = scan_headers(samples, self._reader, watch)
             index = samples.index.with_kinds(samples.kinds, samples.temporal_ids)
             if not index.has_composition_times:
                 index = index.with_display_order(order)

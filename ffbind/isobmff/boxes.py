@@ -143,10 +143,15 @@ def find(payload: memoryview, parent: str) -> Boxes:
 
 @dataclass(frozen=True, slots=True)
 class TopLevel:
-    """What stands at the top level: payload of moov, payloads of all moof with their place in the file."""
+    """What stands at the top level: payload of moov, payloads of all moof with their place in the file.
+
+    `brand`: the major brand of ftyp, empty without one; `first`: places of the first moov, mdat and sidx.
+    """
 
     moov: memoryview
     moofs: list[tuple[int, memoryview]]
+    brand: bytes
+    first: dict[bytes, int]
 
 
 class _Window:
@@ -178,6 +183,7 @@ def walk_top_level(source: Source, limits: Limits) -> TopLevel:
     moofs: list[tuple[int, memoryview]] = []
     moof_bytes = 0
     brand = b""
+    first: dict[bytes, int] = {}
     position = count = 0
     while size - position >= 8:
         head = window.read(position, min(16, size - position))
@@ -198,6 +204,8 @@ def walk_top_level(source: Source, limits: Limits) -> TopLevel:
         count += 1
         limits.check(count, limits.boxes, "boxes at the top level")
         whole = length <= size - position
+        if box_type in (b"moov", b"mdat", b"sidx"):
+            first.setdefault(box_type, position)
         if box_type == b"moov" and moov is None:
             if not whole:
                 raise corrupt(
@@ -213,7 +221,9 @@ def walk_top_level(source: Source, limits: Limits) -> TopLevel:
             brand = bytes(window.read(position + header, 4))
         position += length
     if moov is not None:
-        return TopLevel(moov, moofs)
+        return TopLevel(moov, moofs, brand, first)
+    if size == 0:
+        raise NotVideoError("the file is empty; copy or record it again")
     if count == 0:
         raise NotVideoError(
             f"not an MP4 or MOV file: its {size} bytes do not start with a box of ISO/IEC 14496-12; "

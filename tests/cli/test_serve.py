@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from streamer_cli.versions import ffmpeg_version
+from ffbind.report import describe_ffmpeg
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def test_panel_health_and_clean_end(tmp_path: Path) -> None:
     ):
         assert re.fullmatch(r"ws://127\.0\.0\.1:\d+/ws", panel["WebSocket"])
         assert panel["Videos"].strip() == str(tmp_path)
-        assert panel["FFmpeg"].strip() == ffmpeg_version()
+        assert panel["FFmpeg"].strip() == str(describe_ffmpeg())
         assert re.search(r"quality 71, libjpeg-turbo \d+\.\d+", panel["JPEG"])
         with urllib.request.urlopen(panel["Health"].strip()) as answer:
             assert answer.status == 200
