@@ -55,7 +55,7 @@ class Wanted:
 def command(
     video: Annotated[
         Path,
-        typer.Argument(help="A local HEVC video, for its index.", metavar="VIDEO"),
+        typer.Argument(help="A local HEVC video, for its index.", metavar="VIDEO", readable=False),
     ],
     url: Annotated[
         str | None,

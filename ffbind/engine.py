@@ -97,11 +97,10 @@ class Engine:
         known = samples.failure(row)
         if known is not None:
             raise known
+        self.reader.check(row)
         start = samples.irap_at_or_before(row, self.reader)
         if start is None:
-            raise samples.fail(
-                row, UndecodableError("no IRAP picture comes before this sample: no decoder can show it")
-            )
+            raise samples.fail(row, self._without_start(row))
         if self.position is not None and self._goes_on(start, row):
             samples.check_run(self.position, row)
             self.reader.run(self.position, row)
@@ -126,6 +125,15 @@ class Engine:
             self._stats.fallbacks += 1
             start = earlier
         raise samples.fail(row, _without_references(outcome))
+
+    def _without_start(self, row: int) -> FFbindError:
+        """Say why there is no IRAP to start at."""
+        named = int(self._samples.index.samples["irap"][row])
+        if named >= 0 and self._samples.kind(named, self.reader) is None:
+            return CorruptError(
+                f"the picture depends on the one at offset {self._samples.offset(named)}, which cannot be read; copy the file again"
+            )
+        return UndecodableError("no IRAP picture comes before this sample: no decoder can show it")
 
     def _goes_on(self, start: int, row: int) -> bool:
         """Tell whether the decoder can go on to `row`, which needs what comes from `start` on."""

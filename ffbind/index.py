@@ -358,11 +358,16 @@ class VideoIndex:
             raise SourceError(
                 error.errno, f"The index could not be read: {error.strerror}", os.fspath(path)
             ) from error
+        try:
+            return cls._from_bytes(data)
+        except CorruptError as error:
+            raise CorruptError(f"{os.fspath(path)}: {error}") from None
+
+    @classmethod
+    def _from_bytes(cls, data: bytes) -> VideoIndex:
         start = len(_MAGIC) + 4
         if not data.startswith(_MAGIC) or len(data) < start:
-            raise CorruptError(
-                f"{os.fspath(path)}: not a saved VideoIndex of this version; make the index again"
-            )
+            raise CorruptError("not a saved VideoIndex of this version; make the index again")
         length = int.from_bytes(data[len(_MAGIC) : start], "little")
         if length > min(_MAX_HEADER, len(data) - start):
             raise _malformed("its header is cut short")

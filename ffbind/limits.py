@@ -16,9 +16,10 @@ class Limits:
     >>> patient = Limits(gop_samples=1_000_000)
     """
 
-    header_bytes: int = 512 << 20
+    header_bytes: int = 256 << 20
     """Bytes of moov, and of all moof boxes together."""
-    samples: int = 20_000_000
+    samples: int = 5_000_000
+    """46 hours at 30 frames a second. Reading the table takes some 150 bytes of memory a sample."""
     boxes: int = 1_000_000
     """Boxes at the top level."""
     fragment_boxes: int = 5_000_000

@@ -45,6 +45,8 @@ def _load() -> tuple[Any, Any]:
             "install bucket-streamer again from source, with the headers of FFmpeg 5.1 to 9 at hand"
         ) from error
     check_version(_native.lib.avcodec_version())
+    # What libav* complains of comes as our errors; on a terminal and in a notebook its own lines would only stand between.
+    _native.lib.av_log_set_level(_native.lib.AV_LOG_FATAL)
     return _native.ffi, _native.lib
 
 

@@ -12,18 +12,21 @@ __all__ = ["explain_foreign"]
 def explain_foreign(source: Source, known: NotVideoError) -> FFbindError:
     """Make the error for bytes that our own reader does not take for a video: another container, or no video at all.
 
-    `known` is what our reader said, which holds for MP4 and MOV. What the source itself raises is not caught.
+    `known` is what our reader said, which holds for MP4 and MOV, and where libavformat does not know the bytes either. What the
+    source itself raises is not caught.
     """
     with SourceInput(source) as probe:
         try:
             format_name = probe.format_name()
             videos = [stream for stream in probe.streams() if stream.kind == "video"]
         except NotVideoError:
-            return NotVideoError(
-                "not a video file that FFmpeg knows; give an MP4 or MOV file with HEVC video"
-            )
+            return known
     if format_name.startswith("mov,"):
         return known
+    if format_name.endswith("_pipe"):  # how libavformat calls files of one picture
+        return NotVideoError(
+            f"a still picture ({format_name.removesuffix('_pipe')}), not a video; give an MP4 or MOV file with HEVC video"
+        )
     if not videos:
         return NotVideoError(
             f"no video track in it (FFmpeg calls it {format_name}); give an MP4 or MOV file with HEVC video"

@@ -44,13 +44,8 @@ class SampleReader:
         CorruptError where the sample reaches beyond the end of the file, LimitError where it is too large, SourceError where the
         source fails.
         """
+        self.check(row)
         offset, size = int(self._offsets[row]), int(self._sizes[row])
-        if not self.fits(row):
-            raise CorruptError(
-                f"the sample at offset {offset} ends at {offset + size}, behind the end of the file ({self._source.size} bytes): "
-                "the file was cut short"
-            )
-        self._limits.check_sample(offset, size)
         run = self._run
         if not run.first <= row < run.end:
             run = self._run = self._read_run(row, row if last is None else last)
@@ -61,6 +56,16 @@ class SampleReader:
         """Have the samples from `row` to `last` at hand, as far as one read reaches."""
         if self.fits(row) and not self._run.first <= row <= last < self._run.end:
             self._run = self._read_run(row, last)
+
+    def check(self, row: int) -> None:
+        """Raise what keeps a sample from being read at all; see `read`."""
+        offset, size = int(self._offsets[row]), int(self._sizes[row])
+        if not self.fits(row):
+            raise CorruptError(
+                f"the sample at offset {offset} ends at {offset + size}, behind the end of the file ({self._source.size} bytes): "
+                "the file was cut short; copy it again"
+            )
+        self._limits.check_sample(offset, size)
 
     def fits(self, row: int) -> bool:
         """Say whether the sample lies within the source."""

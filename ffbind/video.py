@@ -90,12 +90,12 @@ def open(  # noqa: A001
         raise ArgumentError(f"threads must be 1 or more, not {threads}; leave it out for all cores")
     path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
     limits = limits or Limits()
+    if index is not None and not isinstance(index, VideoIndex):
+        index = VideoIndex.load(index)
     opened = as_source(source)
     try:
         if index is None:
             index = _read_index(opened, track, limits)
-        elif not isinstance(index, VideoIndex):
-            index = VideoIndex.load(index)
         index.check(opened)
         _check_pictures(index, limits)
         return Video(opened, index, threads=threads, path=path, kept_bytes=kept_bytes, limits=limits)

@@ -53,9 +53,9 @@ def name_of(box_type: bytes) -> str:
     return "".join(chr(c) if 32 <= c < 127 else f"\\x{c:02x}" for c in box_type)
 
 
-def corrupt(what: str) -> CorruptError:
+def corrupt(what: str, advice: str = "copy or record it again") -> CorruptError:
     """Make the error for damage in the container."""
-    return CorruptError(f"the file is damaged: {what}; copy or record it again")
+    return CorruptError(f"the file is damaged: {what}; {advice}")
 
 
 class Fields:
@@ -233,6 +233,6 @@ def walk_top_level(source: Source, limits: Limits) -> TopLevel:
         raise NotVideoError(f"a still image (brand {name_of(brand)}), not a video; give an MP4 or MOV file")
     if moofs:
         raise corrupt(
-            "it has fragments (moof) but no moov box: put the initialization segment in front of them"
+            "it has fragments (moof) but no moov box", "put the initialization segment in front of them"
         )
     raise corrupt("it has no moov box, so its recording or copy was never finished")

@@ -193,7 +193,7 @@ def _build(
     columns = in_moov.followed_by(in_fragments)
     if len(columns) == 0:
         raise corrupt(
-            "its video track has no samples; give the whole file, not only its initialization segment"
+            "its video track has no samples", "give the whole file, not only its initialization segment"
         )
     limits.check(len(columns), limits.samples, "samples")
     entries, entry_column = _use_entries(described, columns, _external_references(track.minf))

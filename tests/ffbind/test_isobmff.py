@@ -874,7 +874,7 @@ def test_no_moov_says_what_is_missing(plain: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\0", b"ftyp", bytes(100), b"\x89PNG\r\n\x1a\n" + bytes(50), b"RIFF1234AVI "]
+    "data", [b"\0", b"ftyp", bytes(100), b"\x89PNG\r\n\x1a\n" + bytes(50), b"RIFF1234AVI "]
 )
 def test_bytes_that_are_no_such_file(data: bytes) -> None:
     with pytest.raises(NotVideoError, match="not an MP4 or MOV"):
@@ -885,7 +885,7 @@ def test_bytes_that_are_no_such_file(data: bytes) -> None:
     ("table", "new", "words"),
     [
         (b"stsz", full_box(b"stsz", 0, 0, numbers([0, 51]), bytes(200)), "promises 51 entries"),
-        (b"stsz", full_box(b"stsz", 0, 0, numbers([100, 19_000_000])), "more than the file holds"),
+        (b"stsz", full_box(b"stsz", 0, 0, numbers([100, 4_900_000])), "more than the file holds"),
         (b"stsz", full_box(b"stsz", 0, 0, numbers([0, 200]), bytes(800)), "give a place to"),
         (b"stts", full_box(b"stts", 0, 0, numbers([2**32 - 1])), "promises 4294967295 entries"),
         (b"stts", full_box(b"stts", 0, 0, numbers([0])), "without times"),

@@ -19,6 +19,7 @@ MADE: dict[str, list[str]] = {
     "hevc.mkv": ["-i", "{plain.mp4}", "-c", "copy"],
     "hevc.h265": ["-i", "{plain.mp4}", "-c", "copy", "-f", "hevc"],
     "picture.avi": [*PICTURE, "-c:v", "mpeg4"],
+    "picture.png": [*PICTURE, "-frames:v", "1", "-f", "image2"],
     "picture.gif": PICTURE,
     "sound.wav": ["-f", "lavfi", "-i", "sine=duration=0.2"],
 }
@@ -39,6 +40,7 @@ MADE: dict[str, list[str]] = {
             UnsupportedError,
             r"mpeg4 video in avi, but only HEVC \(H\.265\) in MP4 or MOV is read",
         ),
+        ("picture.png", NotVideoError, r"a still picture \(png\), not a video"),
         ("picture.gif", UnsupportedError, "gif video in gif, but only HEVC"),
         ("sound.wav", NotVideoError, r"no video track in it \(FFmpeg calls it wav\)"),
     ],
@@ -63,7 +65,7 @@ def _fill(arguments: list[str], clip: Callable[[str], Path]) -> list[str]:
 
 @pytest.mark.parametrize("data", [b"x", b"text\n" * 100, b"\0" * 4000])
 def test_what_nobody_knows(data: bytes) -> None:
-    with pytest.raises(NotVideoError, match=r"^not a video file that FFmpeg knows; give an MP4"):
+    with pytest.raises(NotVideoError, match=r"^not an MP4 or MOV file: its .* bytes do not start with a box"):
         ffbind.open(data)
 
 
