@@ -28,7 +28,9 @@ EXAMPLES = examples(
 def command(
     config: Annotated[
         Path | None,
-        typer.Option("--config", metavar="FILE", help="Settings as TOML.", show_default="streamer.toml"),
+        typer.Option(
+            "--config", metavar="FILE", help="Settings as TOML.", show_default="streamer.toml", readable=False
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
 ) -> None:

@@ -20,6 +20,7 @@ from .video import open_video
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from ffbind.color import Color
     from ffbind.report import Extent, SyncMistake
 
 __all__ = ["EXAMPLES", "command"]
@@ -36,7 +37,8 @@ _STYLES = {Level.ERROR: "bold red", Level.WARNING: "bold yellow", Level.NOTE: "b
 
 def command(
     video: Annotated[
-        Path | None, typer.Argument(help="An HEVC video (MP4, MOV); without one: this installation.")
+        Path | None,
+        typer.Argument(help="An HEVC video (MP4, MOV); without one: this installation.", readable=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
 ) -> int:
@@ -87,7 +89,7 @@ def _show_system(system: SystemReport) -> None:
         )
     )
     cpu = system.cpu
-    rows.append(("Processor", f"{cpu.name}, {cpu.cores} cores for this process"))
+    rows.append(("Processor", f"{cpu.name}, {_count(cpu.cores, 'core')} for this process"))
     lacking = f"; without {', '.join(cpu.missing)}" if cpu.missing else ""
     rows.append(("Instructions", (", ".join(cpu.features) or "none that are fast") + lacking))
     if command is not None:
@@ -117,18 +119,26 @@ def _picture_rows(report: VideoReport) -> list[tuple[str, str]]:
         ("Size", f"{picture.width}x{picture.height}" + _shape(report)),
         (
             "Colour",
-            f"primaries {name_code_point(color.primaries, PRIMARIES)}, transfer {name_code_point(color.transfer, TRANSFERS)}, "
-            f"matrix {name_code_point(color.matrix, MATRICES)}, {'full' if color.full_range else 'limited'} range",
+            f"{_color(color)}, {'full' if color.full_range else 'limited'} range",
         ),
         (
             "Time",
-            f"{container.duration:.3f} s, {container.frames} frames, {container.frame_rate:.3f} a second"
+            f"{container.duration:.3f} s, {_count(container.frames, 'frame')}, {container.frame_rate:.3f} a second"
             + (" (constant)" if container.constant_frame_rate else " on average (variable)"),
         ),
     ]
     if picture.dolby_vision_profile is not None:
         rows.insert(3, ("Dolby Vision", f"profile {picture.dolby_vision_profile}"))
     return rows
+
+
+def _color(color: Color) -> str:
+    primaries = name_code_point(color.primaries, PRIMARIES)
+    transfer = name_code_point(color.transfer, TRANSFERS)
+    matrix = name_code_point(color.matrix, MATRICES)
+    if primaries == transfer == matrix:
+        return primaries
+    return f"primaries {primaries}, transfer {transfer}, matrix {matrix}"
 
 
 def _shape(report: VideoReport) -> str:
@@ -156,7 +166,7 @@ def _file_rows(report: VideoReport) -> list[tuple[str, str]]:
     repeated = f", {container.repeated} shown again" if container.repeated else ""
     outside = f", {container.outside} beyond the end of the file" if container.outside else ""
     sets = "in the sample entry" if pictures.sets_in_entry else "not in the sample entry"
-    in_band = f", in {pictures.in_band} samples" if pictures.in_band else ", in no sample"
+    in_band = f", in {_count(pictures.in_band, 'sample')}" if pictures.in_band else ", in no sample"
     entries = " ".join(dict.fromkeys(container.sample_entries))
     return [
         ("Container", f"{container.brand or 'no brand'}, {human_bytes(container.size)}, {layout}"),
@@ -196,7 +206,9 @@ def _access_rows(report: VideoReport) -> list[tuple[str, str]]:
         rows.append(
             ("A random frame", f"{access.samples:.1f} samples, {human_bytes(access.bytes)} on average")
         )
-        rows.append(("At worst", f"{access.worst_samples} samples, {human_bytes(access.worst_bytes)}"))
+        rows.append(
+            ("At worst", f"{_count(access.worst_samples, 'sample')}, {human_bytes(access.worst_bytes)}")
+        )
     return rows
 
 
@@ -214,8 +226,14 @@ def _mistake(mistake: SyncMistake) -> str:
     return f"sample {mistake.row} at byte {mistake.offset}, {mistake.kind}"
 
 
+def _count(number: float, thing: str) -> str:
+    """Give a number of things: 1 sample, 24.5 samples."""
+    whole = f"{number:.0f}" if number == int(number) else f"{number:.1f}"
+    return f"{whole} {thing}" if number == 1 else f"{whole} {thing}s"
+
+
 def _extent(extent: Extent) -> str:
-    return f"{extent.samples:g} samples, {human_bytes(extent.bytes)}, {extent.seconds:.3f} s"
+    return f"{_count(extent.samples, 'sample')}, {human_bytes(extent.bytes)}, {extent.seconds:.3f} s"
 
 
 def _show_findings(findings: Iterable[Finding], fine: str) -> None:
@@ -237,6 +255,8 @@ def _show_findings(findings: Iterable[Finding], fine: str) -> None:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for finding in findings:
-        advice = Text.assemble(f"{finding.what[0].upper()}{finding.what[1:]}.\n", (finding.advice, "dim"))
+        advice = Text.assemble(
+            f"{finding.what[0].upper()}{finding.what[1:].rstrip('.')}.\n", (f"→ {finding.advice}", "dim")
+        )
         grid.add_row(Text(finding.level.value, style=_STYLES[finding.level]), advice)
     out.print(grid)

@@ -60,7 +60,9 @@ def command(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option("--config", metavar="FILE", help="Settings as TOML.", show_default="streamer.toml"),
+        typer.Option(
+            "--config", metavar="FILE", help="Settings as TOML.", show_default="streamer.toml", readable=False
+        ),
     ] = None,
 ) -> int:
     """Serve a folder of videos over WebSocket until SIGTERM or Ctrl-C.

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .color import Color, codes_to_rgb
+from .color import Color
 from .cores import usable_cores
 from .errors import DecoderError, FFbindError, NativeError, UnsupportedError
 from .hevc import Kind
@@ -674,13 +674,16 @@ def _try_frames(video: Video) -> tuple[Finding, ...]:
     for place in dict.fromkeys((0, len(video) // 2) if len(video) else ()):
         try:
             video[place].to_jpeg()
-        except FFbindError as error:
-            what = f"frame {place} gives an error: {error}"
+        except UnsupportedError as error:
+            what = f"there are no pictures of this video: {error}"
             return (
                 Finding(
-                    Level.ERROR, what, "see what else is found here; if there is nothing, please report it"
+                    Level.ERROR, what, "the decoded values can be had where decoding works (Frame.planes)"
                 ),
             )
+        except FFbindError as error:
+            what = f"frame {place} gives an error: {error}"
+            return (Finding(Level.ERROR, what, "look for the cause in what else is said here"),)
     return ()
 
 
@@ -769,10 +772,6 @@ def _find_troubles(report: VideoReport) -> list[Finding]:
             what,
             "fine here; a player that trips over it takes ffmpeg -i IN -c copy -tag:v hev1 OUT.mp4",
         )
-    try:
-        codes_to_rgb(picture.color, picture.bit_depth)
-    except UnsupportedError as error:
-        add(Level.ERROR, str(error), "only the planes as decoded are given (Frame.planes)")
     if picture.color.transfer in (_PQ, _HLG):
         add(
             Level.NOTE,

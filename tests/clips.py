@@ -77,6 +77,11 @@ CLIPS: dict[str, str] = {
         "-f lavfi -i color=gray:size=64x64:rate=25:duration=0.2 -c:v libx265 -pix_fmt yuv420p -tag:v hvc1 "
         "-x265-params log-level=error:bframes=1"
     ),
+    # As encoders make it that were asked for small files: a single GOP of 14 seconds.
+    "one_gop.mp4": (
+        "-f lavfi -i testsrc2=size=64x64:rate=25:duration=14 -c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1 "
+        "-x265-params log-level=error:keyint=-1:bframes=0"
+    ),
     # One long GOP at 720p: enough work that threads and a server have something to do.
     "large.mp4": (
         "-f lavfi -i testsrc2=size=1280x720:rate=30:duration=10 -c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1 "

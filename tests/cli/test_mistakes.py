@@ -66,6 +66,11 @@ MISTAKES = [
     ("bench {clip} --frames 0", 2, "--frames"),
     ("bench {clip} --in-flight 0", 2, "--in-flight"),
     ("bench {clip} --pattern zigzag", 2, "zigzag"),
+    ("doctor {tmp}/missing.mp4", 1, "missing.mp4: No such file; check the path"),
+    ("doctor {text}", 1, "text.mp4"),
+    ("doctor {tmp} --json", 1, "a folder, not a video file"),
+    ("config --config {tmp}/none.toml", 2, "none.toml: the configuration file cannot be read: No such file"),
+    ("serve --config {text}", 2, "text.mp4: not a TOML file"),
     ("no-such-command", 2, "No such command"),
 ]
 

@@ -49,6 +49,17 @@ def test_index_is_a_table_on_a_terminal(clip: Callable[[str], Path]) -> None:
     assert "and 45 more" in text
 
 
+def test_doctor_and_config_are_for_people_on_a_terminal(clip: Callable[[str], Path]) -> None:
+    text = on_terminal("doctor", clip("plain.mp4"))
+    assert text.index("Reading headers") < text.index("Random access") < text.index("faststart")
+    assert ESCAPE in text
+    assert "╭" in text
+    assert "libavcodec" in on_terminal("doctor")
+    table = on_terminal("config", STREAMER_WORKERS="3")
+    assert "environment STREAMER_WORKERS" in table
+    assert ESCAPE in table
+
+
 def test_no_color_is_honoured(clip: Callable[[str], Path]) -> None:
     text = on_terminal("index", clip("plain.mp4"), "--rows", 5, NO_COLOR="1")
     colours = [f"{ESCAPE}{code}m" for code in (*range(30, 38), *range(90, 98))]
@@ -56,7 +67,7 @@ def test_no_color_is_honoured(clip: Callable[[str], Path]) -> None:
     assert f"{ESCAPE}38" not in text
 
 
-@pytest.mark.parametrize("command", ["serve", "bench", "decode", "index"])
+@pytest.mark.parametrize("command", ["serve", "bench", "decode", "index", "doctor", "config"])
 def test_help_has_examples(command: str) -> None:
     for text in (
         on_terminal(command, "--help"),
@@ -80,4 +91,6 @@ def test_version_and_bare_command() -> None:
     assert version.stdout.startswith("streamer ")
     bare = subprocess.run([sys.executable, "-m", "streamer_cli"], capture_output=True, text=True, check=False)
     assert bare.returncode == 2
-    assert all(command in bare.stdout for command in ("serve", "bench", "decode", "index"))
+    assert all(
+        command in bare.stdout for command in ("serve", "bench", "decode", "index", "doctor", "config")
+    )

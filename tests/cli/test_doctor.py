@@ -1,0 +1,104 @@
+"""`streamer doctor`: its JSON is the library's report, its text says the same, its status says whether it works."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ffbind
+from ffbind.report import describe_system, describe_video, package_version
+
+
+def test_installation(streamer: Callable[..., Any]) -> None:
+    run = streamer("doctor")
+    system = describe_system()
+    assert (run.status, run.err) == (0, "")
+    lines = run.out.splitlines()
+    assert lines[0] == f"streamer {package_version()}"
+    facts = dict(line.split(":", 1) for line in lines[1:] if ":" in line)
+    assert system.ffmpeg is not None
+    for name, number in system.ffmpeg.libraries:
+        assert f"{name} {number}" in facts["Its libraries"]
+    assert facts["libjpeg-turbo"].strip() == system.libjpeg_turbo
+    for package in ("cffi", "numpy", "websockets", "msgspec"):
+        assert f"{package} " in facts["Packages"]
+    assert "missing" not in facts["Packages"]
+
+
+def test_installation_as_json(streamer: Callable[..., Any]) -> None:
+    document = json.loads(streamer("doctor", "--json").out)
+    system = json.loads(json.dumps(asdict(describe_system())))
+    assert {"websockets", "msgspec"} <= {package["name"] for package in document.pop("packages")}
+    del system["packages"]
+    assert document == system
+
+
+@pytest.mark.parametrize("name", ["plain.mp4", "dash.mp4", "cut_start.mp4", "turned.mp4"])
+def test_video_as_json_is_the_report_of_the_library(
+    clip: Callable[[str], Path], streamer: Callable[..., Any], name: str
+) -> None:
+    run = streamer("doctor", clip(name), "--json")
+    with ffbind.open(clip(name)) as video:
+        report = describe_video(video)
+    assert (run.status, run.err) == (0, "")
+    assert json.loads(run.out) == json.loads(json.dumps(asdict(report)))
+
+
+def test_video_as_text(clip: Callable[[str], Path], streamer: Callable[..., Any]) -> None:
+    run = streamer("doctor", clip("turned.mp4"))
+    assert run.status == 0
+    lines = {
+        line.split(":", 1)[0]: line.split(":", 1)[1].strip() for line in run.out.splitlines() if ":" in line
+    }
+    with ffbind.open(clip("turned.mp4")) as video:
+        report = describe_video(video)
+        assert lines["Size"] == f"{video.width}x{video.height}, turned clockwise by {video.rotation} degrees"
+    assert lines["Codec"] == "HEVC Main, 8 bits, yuv420p"
+    assert lines["Colour"] == "unspecified, limited range"
+    assert report.gops is not None
+    assert lines["GOPs"] == f"{report.gops.count}, {report.gops.open} open (with RASL pictures)"
+    assert lines["IRAP pictures"].startswith(f"{report.sync.iraps}; all named, and no others (stss")
+    assert "\x1b" not in run.out
+    assert "note" in lines  # the index stands at the end
+    assert "  ffmpeg -i IN -c copy -movflags +faststart OUT.mp4" in run.out.splitlines()
+
+
+def test_hdr_colour_has_names(media: Path, streamer: Callable[..., Any]) -> None:
+    out = streamer("doctor", media / "androidx-media" / "dolbyVision-hdr.MOV").out
+    assert "primaries BT.2020, transfer HLG (ARIB STD-B67), matrix BT.2020, limited range" in out
+    assert "Dolby Vision:  profile 8" in out
+    assert "1 vide hvc1, 2 soun mp4a, 3 meta mebx" in out
+
+
+def test_wrong_tables_are_listed(
+    clip: Callable[[str], Path], streamer: Callable[..., Any], tmp_path: Path
+) -> None:
+    data = bytearray(clip("closed.mp4").read_bytes())
+    place = data.index(b"stss") + 16
+    data[place : place + 4] = (14).to_bytes(4, "big")  # instead of 13
+    (tmp_path / "wrong.mp4").write_bytes(data)
+    run = streamer("doctor", tmp_path / "wrong.mp4")
+    with ffbind.open(bytes(data)) as video:
+        offsets = video.index.samples["offset"].tolist()
+    assert run.status == 0
+    assert "5; 5 samples are named (stss), 1 of them falsely; 1 are not named" in run.out
+    assert f"sample 13 at byte {offsets[13]}, TRAIL_" in run.out
+    assert f"sample 12 at byte {offsets[12]}, IDR_N_LP" in run.out
+
+
+def test_a_file_that_cannot_work_as_a_whole_gives_status_1(
+    clip: Callable[[str], Path], streamer: Callable[..., Any], tmp_path: Path
+) -> None:
+    data = clip("faststart.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(data[: len(data) * 2 // 3])
+    run = streamer("doctor", tmp_path / "cut.mp4")
+    assert run.status == 1
+    assert "error: " in run.out
+    assert "beyond the end of the file" in run.out
+    assert run.err == ""
+    assert streamer("doctor", tmp_path / "cut.mp4", "--json").status == 1
