@@ -77,7 +77,7 @@ def _show_system(system: SystemReport) -> None:
     ffmpeg, command = system.ffmpeg, system.command
     rows = [("Python", f"{system.python} ({sys.executable})"), ("System", system.system)]
     if ffmpeg is not None:
-        rows.append(("FFmpeg", f"{ffmpeg.version}, {ffmpeg.licence}"))
+        rows.append(("FFmpeg", f"{ffmpeg.version}, {ffmpeg.licence} (5.1 to 9 are supported)"))
         rows.append(("Its libraries", ", ".join(" ".join(library) for library in ffmpeg.libraries)))
     else:
         rows.append(("FFmpeg", "cannot be used"))

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from .color import Color
 from .cores import usable_cores
-from .errors import DecoderError, FFbindError, NativeError, UnsupportedError
+from .errors import DecoderError, FFbindError, LimitError, NativeError, UnsupportedError
 from .hevc import Kind
 from .index import VideoIndex
 from .isobmff.layout import EditEntry, Layout, TrackFacts, read_layout
@@ -674,6 +674,9 @@ def _try_frames(video: Video) -> tuple[Finding, ...]:
     for place in dict.fromkeys((0, len(video) // 2) if len(video) else ()):
         try:
             video[place].to_jpeg()
+        except LimitError as error:
+            what = f"frame {place} is refused: {error}"
+            return (Finding(Level.ERROR, what, "a larger limit can be given to ffbind.open"),)
         except UnsupportedError as error:
             what = f"there are no pictures of this video: {error}"
             return (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ffbind.errors import NotVideoError
+from ffbind.errors import CorruptError, NotVideoError
 from ffbind.limits import Limits
 from ffbind.sources import Source
 
@@ -120,15 +120,19 @@ def _timescale(header: Box | None) -> int:
 
 def _facts(trak: Boxes) -> TrackFacts:
     mdia = find(trak[b"mdia"].payload, "mdia") if b"mdia" in trak else {}
-    minf = find(mdia[b"minf"].payload, "minf") if b"minf" in mdia else {}
-    stbl = find(minf[b"stbl"].payload, "stbl") if b"stbl" in minf else {}
-    entries = children(stbl[b"stsd"].payload[8:], "stsd") if b"stsd" in stbl else ()
     handler = bytes(mdia[b"hdlr"].payload[8:12]) if b"hdlr" in mdia else b""
-    return TrackFacts(
-        track_id=_track_id(trak) or 0,
-        handler=name_of(handler),
-        entries=tuple(entry.name for entry in entries),
-    )
+    return TrackFacts(track_id=_track_id(trak) or 0, handler=name_of(handler), entries=_entries(mdia))
+
+
+def _entries(mdia: Boxes) -> tuple[str, ...]:
+    """Codes of the sample entries; none where another track than the video's is damaged, which does not matter here."""
+    try:
+        minf = find(mdia[b"minf"].payload, "minf") if b"minf" in mdia else {}
+        stbl = find(minf[b"stbl"].payload, "stbl") if b"stbl" in minf else {}
+        entries = list(children(stbl[b"stsd"].payload[8:], "stsd")) if b"stsd" in stbl else []
+    except CorruptError:
+        return ()
+    return tuple(entry.name for entry in entries)
 
 
 def _edits(trak: Boxes, movie: int, track: int, limits: Limits) -> tuple[EditEntry, ...]:

@@ -280,6 +280,16 @@ def test_progress_is_told_to_the_end(clip: Callable[[str], Path]) -> None:
     assert told == [(256, 300), (300, 300)]
 
 
+def test_a_damaged_table_of_the_sound_does_not_matter(clip: Callable[[str], Path]) -> None:
+    data = clip("with_sound.mp4").read_bytes()
+    start = data.index(b"mp4a") - 4
+    damaged = report_of(data[:start] + b"\x7f" + data[start + 1 :])
+    sound = report_of(data)
+    assert [track.entries for track in sound.container.tracks] == [("hvc1",), ("mp4a",)]
+    assert [track.entries for track in damaged.container.tracks] == [("hvc1",), ()]
+    assert damaged.pictures == sound.pictures
+
+
 # Videos: what is wrong with them
 
 
