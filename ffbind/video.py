@@ -441,6 +441,7 @@ class Video:
                 raise OffsetError(
                     f"no sample of the video track starts at byte {irap_offset} (irap_offset); take offsets from the video's index"
                 )
+            self._reader.check(irap)
             if not self._samples.is_irap(irap, self._reader):
                 raise NotIrapError(
                     f"the sample at byte {irap_offset} is no IRAP picture, so decoding cannot start there; take irap_offset from the "

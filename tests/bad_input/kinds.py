@@ -988,12 +988,16 @@ def normal(message: str) -> str:
 
 def markdown() -> str:
     """The table for docs/errors.md."""
-    lines = ["| input | why | error | code | on the wire | message |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| input | why | error | code | on the wire | status | message |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for kind in KINDS:
         error = f"`{kind.error}`" if kind.error else "none"
         code = f"`{kind.code}`" if kind.code else ""
         wire = f"`{kind.code if kind.wire is None else kind.wire}`" if kind.on_the_wire else ""
-        lines.append(f"| {kind.name} | {kind.why} | {error} | {code} | {wire} | {kind.message} |")
+        status = "1" if kind.commands else ""
+        lines.append(f"| {kind.name} | {kind.why} | {error} | {code} | {wire} | {status} | {kind.message} |")
     return "\n".join(lines) + "\n"
 
 
