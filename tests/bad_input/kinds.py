@@ -212,7 +212,7 @@ def long_gop(data: bytes) -> bytes:
         one_chunk_at,
         becomes((*STBL, b"stts"), full(b"stts", numbers(1, 150_000, 512))),
         becomes((*STBL, b"stss"), full(b"stss", numbers(1, 1))),
-        without(*STBL, b"ctts"),
+        becomes((*STBL, b"ctts"), full(b"ctts", numbers(1, 150_000, 0))),
         without(*TRAK, b"edts"),
         lambda data: data + box(b"free", bytes(150_000)),
     ):
