@@ -61,11 +61,16 @@ def clip() -> Callable[[str], Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         # Made under another name, then renamed: several test processes may want the same clip at once.
         part = target.with_name(f"{os.getpid()}.{name}")
-        arguments = ["ffmpeg", "-v", "error", "-nostdin", "-y", *shlex.split(command), str(part)]
-        done = subprocess.run(arguments, check=False, capture_output=True, text=True)
-        if done.returncode != 0:
+        failures = []
+        for way in command.split(" || "):
+            arguments = ["ffmpeg", "-v", "error", "-nostdin", "-y", *shlex.split(way), str(part)]
+            done = subprocess.run(arguments, check=False, capture_output=True, text=True)
+            if done.returncode == 0:
+                break
+            failures.append(f"{shlex.join(arguments)}\n{done.stderr}")
+        else:
             part.unlink(missing_ok=True)
-            pytest.fail(f"clip {name}: {shlex.join(arguments)}\n{done.stderr}")
+            pytest.fail(f"clip {name}: {''.join(failures)}")
         part.replace(target)
         return target
 
