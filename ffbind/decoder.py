@@ -77,6 +77,7 @@ class Decoder:
         self._closed = False
         self._native: Any = None
         self.opened = 0  # native decoders opened so far
+        self.read_headers = False  # whether the headers of the last sample could be read, damaged or not
         parameter_sets = tuple(parameter_sets)
         ParameterSets(parameter_sets)
         self.restart(parameter_sets)
@@ -141,11 +142,13 @@ class Decoder:
         over the damaged sample.
         """
         with self._turn():
+            self.read_headers = False
             try:
                 header = self._sets.read(sample, self._nal_length_size)
             except CorruptError:
                 self.lose()
                 raise
+            self.read_headers = True
             if header.kind is not None and not damaged:
                 self._check_sequence(header)
             step = self._tracker.step(header, damaged=damaged)

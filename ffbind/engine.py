@@ -15,6 +15,9 @@ from .samples import Samples
 
 __all__ = ["Engine", "Stats"]
 
+_MAX_AROUND = 64
+"""Damaged samples in one run that are worth the same way again, for what does not depend on them."""
+
 _MAX_STARTS = 4
 """IRAPs tried for one picture; a conforming stream needs two."""
 
@@ -158,6 +161,7 @@ class Engine:
 
     def _run_to(self, row: int) -> Outcome | None:
         """Give the decoder all samples up to `row`; what became of that one, or None where it cannot be read."""
+        around = 0
         while True:
             try:
                 return self._run_once(row)
@@ -167,13 +171,20 @@ class Engine:
                 self.position = None
                 # Parameter sets that came without a picture are a picture's data, as likely as not, behind a damaged header.
                 suspects = self._brought or [damaged]
+                around += 1
                 for suspect in suspects:
-                    self._samples.mark_damaged(suspect, lost=bool(self._brought))
+                    self._samples.mark_damaged(suspect, lost=bool(self._brought) or around > _MAX_AROUND)
                     failure = self._samples.fail(suspect, error)
                 if damaged in suspects and damaged == row:
                     raise failure from None
-                # The decoder is lost with the damaged sample: the same way again, around it.
-                self._restart(self._started_at)
+                unreadable = not (self.reader.fits(damaged) and self._decoder.read_headers)
+                if damaged in suspects and (unreadable or damaged in self._samples.lost):
+                    # All that comes before the next IRAP is lost with it: no need to go back.
+                    self._decoder.lose()
+                    self.position = damaged + 1
+                else:
+                    # The decoder is lost with the damaged sample: the same way again, around it.
+                    self._restart(self._started_at)
             except BaseException:
                 self.position = None
                 raise

@@ -27,7 +27,7 @@ class Limits:
     tracks: int = 256
     sample_entries: int = 256
     edits: int = 10_000
-    edit_work: int = 100_000_000
+    edit_work: int = 10_000_000
     """Samples visited by all edits of an edit list together."""
     pixels: int = 8192 * 8192
     """Samples of the luma plane of a coded picture; H.265 level 6.2 ends at 35 651 584."""

@@ -220,6 +220,40 @@ def long_gop(data: bytes) -> bytes:
     return data
 
 
+def damage_everywhere(data: bytes) -> bytes:
+    """1000 samples: the first is whole, all others are one whose headers are whole and whose picture data is gone."""
+    first, second = sizes(payload(data, *STBL, b"stsz"))[:2]
+    start = int.from_bytes(payload(data, *STBL, b"stco")[8:12], "big")
+    damaged = data[start + first : start + first + 14] + bytes(second - 14)
+    moov = data.rindex(b"moov") - 4
+    tables = data[moov:]
+    for edit in (
+        becomes((*STBL, b"stsz"), full(b"stsz", numbers(0, 1000, first, *[second] * 999))),
+        becomes((*STBL, b"stco"), full(b"stco", numbers(1000, start, *[moov + 8] * 999))),
+        becomes((*STBL, b"stsc"), full(b"stsc", numbers(1, 1, 1, 1))),
+        becomes((*STBL, b"stts"), full(b"stts", numbers(1, 1000, 512))),
+        becomes((*STBL, b"ctts"), full(b"ctts", numbers(1, 1000, 0))),
+        becomes((*STBL, b"stss"), full(b"stss", numbers(1, 1))),
+        without(*TRAK, b"edts"),
+    ):
+        tables = edit(tables)
+    return data[:moov] + box(b"mdat", damaged) + tables
+
+
+def shown_again_and_again(data: bytes) -> bytes:
+    """5000 samples, and 5000 edits that show all of them."""
+    for edit in (
+        all_of_size(1, 5000),
+        in_one_chunk(5000),
+        one_chunk_at,
+        becomes((*STBL, b"stts"), full(b"stts", numbers(1, 5000, 512))),
+        becomes((*STBL, b"ctts"), full(b"ctts", numbers(1, 5000, 0))),
+        with_edits(*[5000 * 512, 0, 0x10000] * 5000),
+    ):
+        data = edit(data)
+    return data
+
+
 def short_at_the_end(*, of: int) -> Edit:
     """An edit that cuts bytes off the end."""
     return lambda data: data[:-of]
@@ -831,6 +865,23 @@ KINDS: tuple[Kind, ...] = (
         frame=0,
     ),
     # Absurd.
+    Kind(
+        "5000 edits of 5000 samples",
+        "a small file that would show 25 million frames",
+        edited(shown_again_and_again),
+        "LimitError",
+        "unsupported_codec",
+        "FILE: the file has 10004995 samples to visit for its edit list, more than the 10000000 that are read; cut it into parts",
+    ),
+    Kind(
+        "1000 damaged samples",
+        "going around each of them to see what is behind would take a million steps",
+        edited(damage_everywhere),
+        "CorruptError",
+        "corrupt_sample",
+        "sample at offset 33455: the picture depends on damaged data: the sample at offset 33455 cannot be decoded",
+        frame=-1,
+    ),
     Kind(
         "moov of 1 TiB",
         "a box says far more than the file has",

@@ -9,7 +9,7 @@ from typing import Any
 import ffbind
 
 ROOT = Path(__file__).resolve().parents[2]
-MEMORY = 200 << 20
+MEMORY = 300 << 20
 
 
 def chosen(kind: Any) -> bool:

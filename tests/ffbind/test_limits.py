@@ -129,3 +129,16 @@ def test_limits_travel_with_a_pickled_video(plain: Path) -> None:
         pytest.raises(ffbind.LimitError),
     ):
         other.frame_at_offset(last(other))
+
+
+def test_damage_is_passed_once(endless: bytes) -> None:
+    """A copy whose tail is zeros: finding out that the last frame is lost takes each sample once."""
+    with ffbind.open(endless) as video:
+        samples = video.index.samples
+    start, end = int(samples["offset"][1]), int(samples["offset"][-1] + samples["size"][-1])
+    data = endless[:start] + b"\xff" * (end - start) + endless[end:]
+    with ffbind.open(data) as video:
+        with pytest.raises(ffbind.CorruptError):
+            video.frame_at_offset(last(video))
+        assert video.stats.restarts == 1
+        assert video.stats.source_bytes < 2 * len(data)
