@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import ffbind
 from streamer.client import Client, ClientError, FrameAnswer
 
 from .child import ServerProcess, own_server
 from .console import Mistake, examples, human_bytes, out, progress, say
 from .measure import PERCENTILES, Measurement
-from .video import open_video
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -85,7 +85,7 @@ def command(
         raise Mistake("--path names the video on the server of --url; give both or neither")
     if url is not None and not url.startswith(("ws://", "wss://")):
         raise Mistake(f"--url is {url!r}; it must start with ws:// or wss://, such as ws://127.0.0.1:3000/ws")
-    with open_video(video) as opened:
+    with ffbind.open(video) as opened:
         # A file's own table of sync samples may be wrong either way; the server wants IRAPs of the bitstream.
         opened.scan()
         wanted = choose(opened.index, pattern, frames, seed)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
+import ffbind
 from ffbind.errors import FFbindError
 
 from .console import Mistake, err, examples, human_bytes, out, progress, say
 from .png import encode_png
-from .video import open_video
 
 if TYPE_CHECKING:
     from ffbind.frame import Frame
@@ -113,7 +113,7 @@ def command(
 
     size = None if width is None and height is None else (width, height)
     save = partial(_save, file, output / video.stem, chosen, 80 if quality is None else quality, size)
-    with open_video(video) as opened:
+    with ffbind.open(video) as opened:
         choice = _choose(opened, frame, frames, time, offset, irap_offset)
         if not choice.values:
             raise Mistake(f"--frames {frames} chooses nothing; {video} has {len(opened)} frames")

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import ffbind
 from ffbind.names import MATRICES, PRIMARIES, TRANSFERS, name_code_point
 from ffbind.report import Finding, Level, SystemReport, VideoReport, describe_system, describe_video
 
 from .console import examples, facts, human_bytes, out, progress
-from .video import open_video
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -55,7 +55,7 @@ def command(
         else:
             _show_system(system)
         return _status(system.findings)
-    with open_video(video) as opened, progress("samples") as bar:
+    with ffbind.open(video) as opened, progress("samples") as bar:
         task = bar.add_task("Reading headers", total=len(opened.index.samples), note="")
         report = describe_video(opened, lambda done, _: bar.update(task, completed=done))
     if as_json:

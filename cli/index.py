@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+import ffbind
 from ffbind.hevc import Kind
 
 from .console import Mistake, examples, facts, human_bytes, out, say
-from .video import open_video
 
 if TYPE_CHECKING:
     from ffbind.index import VideoIndex
@@ -74,7 +74,7 @@ def command(
         raise Mistake("give either -o FILE or --json; -o FILE.json writes JSON to a file")
     if output is not None and output.suffix.lower() not in _SUFFIXES:
         raise Mistake(f"{output}: the name must end in .csv, .json or .ffindex, to say what to write")
-    with open_video(video) as opened:
+    with ffbind.open(video) as opened:
         # Without composition times in the file, only the stream itself says in which order frames are shown.
         index = opened.scan() if scan or not opened.index.has_composition_times else opened.index
         if output is not None:
