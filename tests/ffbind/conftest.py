@@ -38,7 +38,7 @@ def linear_hashes() -> Callable[..., list[str]]:
         if (path, edits) not in done:
             command = ["ffmpeg", "-v", "fatal", "-nostdin", "-noautorotate", "-threads", "1"]
             command += [] if edits else ["-ignore_editlist", "1"]
-            command += ["-i", str(path), "-map", "0:v:0", "-vsync", "passthrough", "-f", "framemd5", "-"]
+            command += ["-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough", "-f", "framemd5", "-"]
             text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
             lines = [line for line in text.splitlines() if line and not line.startswith("#")]
             done[path, edits] = [line.rsplit(",", 1)[1].strip() for line in lines]
