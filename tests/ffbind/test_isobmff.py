@@ -27,6 +27,7 @@ from ffbind.hevc import Kind
 from ffbind.index import VideoIndex
 from ffbind.isobmff import read_index
 from ffbind.limits import Limits
+from ffbind.native import lib
 from ffbind.sources import BytesSource, FileSource, as_source
 
 Clip = Callable[[str], Path]
@@ -685,9 +686,12 @@ def test_stts_that_ends_early_lasts_on(plain: bytes, tmp_path: Path) -> None:
     data = changed(
         plain, (*STBL, b"stts"), lambda _: full_box(b"stts", 0, 0, numbers([2]), numbers([5, 512, 5, 256]))
     )
-    path = tmp_path / "early.mp4"
-    path.write_bytes(data)
-    assert_same_packets(read(data), path)
+    index = read(data)
+    assert index.samples["duration"].tolist() == [512] * 5 + [256] * 45
+    if lib.avformat_version() < NOT_AS_BEFORE:
+        path = tmp_path / "early.mp4"
+        path.write_bytes(data)
+        assert_same_packets(index, path)
 
 
 def test_without_ctts_there_are_no_composition_times(plain: bytes) -> None:
@@ -695,6 +699,9 @@ def test_without_ctts_there_are_no_composition_times(plain: bytes) -> None:
     assert not index.has_composition_times
     assert index.samples["pts"].tolist() == index.samples["dts"].tolist()
 
+
+# From FFmpeg 8 on, libavformat takes some impossible tables in another way; ours stay as FFmpeg 5.1 takes them.
+NOT_AS_BEFORE = 62 << 16
 
 CTTS = {
     "shorter than the track": [20, 1024],
@@ -710,10 +717,14 @@ CTTS = {
 def test_ctts_is_read_as_libavformat_reads_it(plain: bytes, tmp_path: Path, runs: list[int]) -> None:
     table = full_box(b"ctts", 0, 0, numbers([len(runs) // 2]), numbers(runs))
     data = changed(plain, (*STBL, b"ctts"), lambda _: table)
+    index = read(data)
+    if runs == CTTS["absurd"]:
+        assert not index.has_composition_times
+        if lib.avformat_version() >= NOT_AS_BEFORE:
+            return
     path = tmp_path / "composed.mp4"
     path.write_bytes(data)
     expected = np.array(packets(path), dtype=np.int64)
-    index = read(data)
     moved = index.samples["pts"] - expected[:, 3]
     # Samples behind a table that ends early have no composition offset.
     assert set(moved.tolist()) == {0}
