@@ -22,7 +22,7 @@ RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         libavcodec59 libavformat59 libavutil57 libswscale6 libturbojpeg0 python3 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin streamer \
+    && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin streamer \
     && mkdir /data
 COPY --from=builder /opt/streamer /opt/streamer
 ENV PATH=/opt/streamer/bin:$PATH \
