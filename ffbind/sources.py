@@ -10,6 +10,7 @@ import io
 import os
 import stat
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import BinaryIO, Protocol, TypeAlias, cast, runtime_checkable
 
@@ -53,11 +54,11 @@ class Source(Protocol):
 SourceLike: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Source"
 
 
-class _Ranges:
+class _Ranges(ABC):
     """`read_ranges` for sources where one read after the other is the best there is."""
 
-    def read_at(self, offset: int, length: int) -> bytes | bytearray | memoryview:
-        raise NotImplementedError
+    @abstractmethod
+    def read_at(self, offset: int, length: int) -> bytes | bytearray | memoryview: ...
 
     def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | bytearray | memoryview]:
         return [self.read_at(offset, length) for offset, length in ranges]

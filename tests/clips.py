@@ -1,4 +1,4 @@
-"""Generated clips: each name with the `ffmpeg` command that makes it; tests/conftest.py runs it on first use.
+"""Clips of the tests: generated ones, each name with the `ffmpeg` command that makes it; tests/conftest.py runs it on first use.
 
 A command is written without the program name and without the output path: the output is a file called like
 the clip. Behind ` || ` stands what an FFmpeg is asked for that does not know the first way.
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from ctypes.util import find_library
 
-__all__ = ["CLIPS"]
+__all__ = ["CLIPS", "ELEMENTARY", "REAL"]
 
 
 def _two_temporal_layers() -> str:
@@ -99,3 +99,33 @@ CLIPS: dict[str, str] = {
         "-x265-params log-level=error:keyint=60:bframes=4"
     ),
 }
+
+# Real files of the media folder that hold HEVC: in MP4 and MOV, and as elementary streams.
+REAL = (
+    "mp4parser/foreman-hevc-384.mp4",
+    "mp4parser/h265-sample.mp4",
+    "torchcodec/h265_video.mp4",
+    "torchcodec/h265_10bits.mp4",
+    "torchcodec/testsrc2_444_8bit_hevc.mp4",
+    "torchcodec/testsrc2_444_12bit_hevc.mp4",
+    "torchcodec/bt2020_10bit.mp4",
+    "torchcodec/nasa_13013_hdr.mp4",
+    "mediabunny/video-h265.mp4",
+    "hevcjs/hevcjs_dash_720p_frag.mp4",
+    "androidx-media/sample_edit_list.mp4",
+    "androidx-media/h265_bframes.mp4",
+    "androidx-media/hev1_08_05.mp4",
+    "androidx-media/water_180_mvhevc_5frames.mov",
+    "androidx-media/fragmented_captions_h265.mp4",
+    "androidx-media/dolbyVision-hdr.MOV",
+    "mp4parse-rust/hevc_white_frame.mp4",
+)
+ELEMENTARY = (
+    "vk-gl-cts/hevc-itu-slist-a.h265",
+    "gen2brain-h265/ctu64_wpp.h265",
+    "gen2brain-h265/dep_slices.h265",
+    "gen2brain-h265/multi_slice.h265",
+    "gen2brain-h265/main10_422_176x144.h265",
+    "gen2brain-h265/mono_176x144.h265",
+    "gen2brain-h265/realworld_320x240.h265",
+)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import re
 import shlex
@@ -13,19 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from clips import CLIPS
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def _load_clips() -> dict[str, str]:
-    """Read the table of tests/clips.py (tests are not a package, so it is loaded by path)."""
-    spec = importlib.util.spec_from_file_location("clips", Path(__file__).with_name("clips.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    clips: dict[str, str] = module.CLIPS
-    return clips
 
 
 @pytest.fixture(scope="session")
@@ -43,12 +32,11 @@ def clip() -> Callable[[str], Path]:
 
     Clips are kept in .cache/clips, in folders named after the commands: a changed command makes a new clip.
     """
-    clips = _load_clips()
     folder = ROOT / ".cache" / "clips"
 
     def expanded(name: str) -> str:
         """Give the command with those of the clips it is made from put in: what the clip depends on."""
-        return re.sub(r"\{([^}]+)\}", lambda match: f"<{expanded(match[1])}>", clips[name])
+        return re.sub(r"\{([^}]+)\}", lambda match: f"<{expanded(match[1])}>", CLIPS[name])
 
     def make(name: str) -> Path:
         digest = hashlib.sha256(expanded(name).encode()).hexdigest()[:16]
@@ -57,7 +45,7 @@ def clip() -> Callable[[str], Path]:
             return target
         if shutil.which("ffmpeg") is None:
             pytest.skip("the ffmpeg command is not installed")
-        command = re.sub(r"\{([^}]+)\}", lambda match: shlex.quote(str(make(match[1]))), clips[name])
+        command = re.sub(r"\{([^}]+)\}", lambda match: shlex.quote(str(make(match[1]))), CLIPS[name])
         target.parent.mkdir(parents=True, exist_ok=True)
         # Made under another name, then renamed: several test processes may want the same clip at once.
         part = target.with_name(f"{os.getpid()}.{name}")

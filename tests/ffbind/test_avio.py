@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib.util
 import itertools
 import os
 import random
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clips import CLIPS, REAL
 
 from ffbind._native import ffi, lib
 from ffbind.avio import Input, MemoryInput, Packet, SourceInput, av_error_text
@@ -28,35 +28,6 @@ from ffbind.isobmff import read_index
 from ffbind.sources import BytesSource, FileSource
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def _clip_names() -> list[str]:
-    spec = importlib.util.spec_from_file_location("clips", ROOT / "tests" / "clips.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return list(module.CLIPS)
-
-
-REAL = (
-    "mp4parser/foreman-hevc-384.mp4",
-    "mp4parser/h265-sample.mp4",
-    "torchcodec/h265_video.mp4",
-    "torchcodec/h265_10bits.mp4",
-    "torchcodec/testsrc2_444_12bit_hevc.mp4",
-    "torchcodec/bt2020_10bit.mp4",
-    "torchcodec/nasa_13013_hdr.mp4",
-    "mediabunny/video-h265.mp4",
-    "hevcjs/hevcjs_dash_720p_frag.mp4",
-    "androidx-media/sample_edit_list.mp4",
-    "androidx-media/h265_bframes.mp4",
-    "androidx-media/hev1_08_05.mp4",
-    "androidx-media/water_180_mvhevc_5frames.mov",
-    "androidx-media/fragmented_captions_h265.mp4",
-    "androidx-media/dolbyVision-hdr.MOV",
-    "mp4parse-rust/hevc_white_frame.mp4",
-)
 
 
 @pytest.fixture(scope="session")
@@ -176,7 +147,7 @@ def test_what_speaks_the_buffer_protocol_is_read_in_place(sound: bytes, sound_pa
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name in _clip_names() if name != "large.mp4"] + list(REAL))
+@pytest.mark.parametrize("name", [name for name in CLIPS if name != "large.mp4"] + list(REAL))
 def test_packets_are_the_samples_of_our_own_table(
     name: str, clip: Callable[[str], Path], request: pytest.FixtureRequest
 ) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.util
 import json
 import random
 import re
@@ -18,6 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from clips import CLIPS as ALL_CLIPS
+from clips import ELEMENTARY
+from clips import REAL as ALL_REAL
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -30,52 +32,16 @@ from ffbind.isobmff import read_index
 from ffbind.plan import ReferenceTracker, Verdict
 from ffbind.sources import BytesSource
 
-ROOT = Path(__file__).resolve().parents[2]
-
-REAL = (
-    "mp4parser/foreman-hevc-384.mp4",
-    "mp4parser/h265-sample.mp4",
-    "torchcodec/h265_video.mp4",
-    "torchcodec/h265_10bits.mp4",
-    "torchcodec/testsrc2_444_8bit_hevc.mp4",
-    "torchcodec/testsrc2_444_12bit_hevc.mp4",
-    "torchcodec/bt2020_10bit.mp4",
-    "torchcodec/nasa_13013_hdr.mp4",
-    "androidx-media/sample_edit_list.mp4",
-    "androidx-media/h265_bframes.mp4",
-    "androidx-media/hev1_08_05.mp4",
-    "androidx-media/water_180_mvhevc_5frames.mov",
-    "androidx-media/fragmented_captions_h265.mp4",
-    "androidx-media/dolbyVision-hdr.MOV",
-    "mp4parse-rust/hevc_white_frame.mp4",
-)
 # Other tests run beside this one: how long an example takes says nothing.
 PATIENT = settings(
     deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], print_blob=True
 )
 
 LARGE = ("mediabunny/video-h265.mp4", "hevcjs/hevcjs_dash_720p_frag.mp4")
-ELEMENTARY = (
-    "vk-gl-cts/hevc-itu-slist-a.h265",
-    "gen2brain-h265/ctu64_wpp.h265",
-    "gen2brain-h265/dep_slices.h265",
-    "gen2brain-h265/multi_slice.h265",
-    "gen2brain-h265/main10_422_176x144.h265",
-    "gen2brain-h265/mono_176x144.h265",
-    "gen2brain-h265/realworld_320x240.h265",
-)
+REAL = tuple(name for name in ALL_REAL if name not in LARGE)
 
 
-def _clip_names() -> list[str]:
-    spec = importlib.util.spec_from_file_location("clips", ROOT / "tests" / "clips.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return [name for name in module.CLIPS if name != "large.mp4"]
-
-
-CLIPS = _clip_names()
+CLIPS = [name for name in ALL_CLIPS if name != "large.mp4"]
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clips import ELEMENTARY, REAL
 
 import ffbind
 
@@ -47,34 +48,6 @@ GENERATED = (
     "rgb.mp4",
     "cropped.mp4",
     "turned.mp4",
-)
-REAL = (
-    "mp4parser/foreman-hevc-384.mp4",
-    "mp4parser/h265-sample.mp4",
-    "torchcodec/h265_video.mp4",
-    "torchcodec/h265_10bits.mp4",
-    "torchcodec/testsrc2_444_8bit_hevc.mp4",
-    "torchcodec/testsrc2_444_12bit_hevc.mp4",
-    "torchcodec/bt2020_10bit.mp4",
-    "torchcodec/nasa_13013_hdr.mp4",
-    "mediabunny/video-h265.mp4",
-    "hevcjs/hevcjs_dash_720p_frag.mp4",
-    "androidx-media/sample_edit_list.mp4",
-    "androidx-media/h265_bframes.mp4",
-    "androidx-media/hev1_08_05.mp4",
-    "androidx-media/water_180_mvhevc_5frames.mov",
-    "androidx-media/fragmented_captions_h265.mp4",
-    "androidx-media/dolbyVision-hdr.MOV",
-    "mp4parse-rust/hevc_white_frame.mp4",
-)
-ELEMENTARY = (
-    "vk-gl-cts/hevc-itu-slist-a.h265",
-    "gen2brain-h265/ctu64_wpp.h265",
-    "gen2brain-h265/dep_slices.h265",
-    "gen2brain-h265/multi_slice.h265",
-    "gen2brain-h265/main10_422_176x144.h265",
-    "gen2brain-h265/mono_176x144.h265",
-    "gen2brain-h265/realworld_320x240.h265",
 )
 # Streams made to break decoders: a linear decode by FFmpeg shows something, with errors concealed or not.
 BROKEN = ("gen2brain-h265/fuzz_mvd_overflow.h265", "gen2brain-h265/fuzz_bit_depth_change.h265")
