@@ -272,7 +272,13 @@ class VideoIndex:
 
     def bound_to(self, source: SourceLike) -> VideoIndex:
         """Give the same index, which knows where `scan` reads when it is not told. It is neither saved nor compared."""
-        return replace(self, _source=source)
+        bound = object.__new__(VideoIndex)
+        for name in (
+            self.__slots__
+        ):  # the tables were checked when this one was made; going through them again takes as long
+            object.__setattr__(bound, name, getattr(self, name))
+        object.__setattr__(bound, "_source", source)
+        return bound
 
     def scan(self, source: SourceLike | None = None) -> VideoIndex:
         """Read the headers of all samples and give the index with true kinds and IRAPs, and the order of showing where times lack.

@@ -151,11 +151,12 @@ class Samples:
         """
         target, step = row, 1
         while row >= 0:
-            kinds = self.kinds[: row + 1]
             named = int(self.index.samples["irap"][row])
+            first = max(named, 0)  # what comes before the one that is named is farther away than that one
+            kinds = self.kinds[first : row + 1]
             # Without a name, whatever was not read yet may be one.
             known = np.flatnonzero(_is_irap_kind(kinds) | ((kinds == Kind.UNKNOWN) & (named < 0)))
-            candidate = max(int(known[-1]) if len(known) else -1, named)
+            candidate = first + int(known[-1]) if len(known) else named
             if candidate < 0:
                 return None
             if named < 0 and self.kinds[candidate] == Kind.UNKNOWN:
