@@ -1,0 +1,1 @@
+"""Benchmarks against other libraries: `./dev bench`, see docs/performance.md. Nothing here is installed."""

@@ -1,0 +1,100 @@
+"""Instructions spent outside FFmpeg's libraries for each instruction inside them, counted by callgrind: the same on every machine.
+
+    python -m benchmarks.instructions VIDEO linear|random FRAMES
+
+is what runs under callgrind; a run of no frames is taken off, so that starting Python and opening the file do not count.
+"""
+
+from __future__ import annotations
+
+import os
+import random as randomness
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import ffbind
+from benchmarks.peers.worker import touch
+
+__all__ = ["by_library", "linear", "random"]
+
+_FRAMES = 60
+_DECODER = re.compile(r"libavcodec|libavutil")
+
+
+def linear(path: Path, rounds: int) -> dict[str, list[float]]:
+    """Count over the first frames in order. One value: it would be the same each time."""
+    return _overhead(path, "linear")
+
+
+def random(path: Path, rounds: int) -> dict[str, list[float]]:
+    """Count over random frames."""
+    return _overhead(path, "random")
+
+
+def _overhead(path: Path, order: str) -> dict[str, list[float]]:
+    spent = _count(path, order, _FRAMES)
+    spent.subtract(_count(path, order, 0))
+    inside = sum(count for library, count in spent.items() if _DECODER.search(library))
+    outside = sum(count for library, count in spent.items() if not _DECODER.search(library))
+    return {
+        "overhead %": [100 * outside / inside],
+        "instructions outside per frame": [outside / _FRAMES],
+        "instructions inside per frame": [inside / _FRAMES],
+    }
+
+
+def _count(path: Path, order: str, frames: int) -> Counter[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, "callgrind.out")
+        command = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}"]
+        command += [sys.executable, "-m", "benchmarks.instructions", str(path), order, str(frames)]
+        # A fixed seed of string hashes, so that dictionaries are laid out alike in both runs.
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, env=os.environ | {"PYTHONHASHSEED": "0"}
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"callgrind: {done.stderr[-2000:]}")
+        return by_library(out.read_text())
+
+
+def by_library(text: str) -> Counter[str]:
+    """Sum a callgrind profile's own cost (not that of calls) by object file.
+
+    The format: https://valgrind.org/docs/manual/cl-format.html. Names are given once as `ob=(1) /lib/name`, later as `ob=(1)`; a line
+    of cost is `position cost`, and the one after `calls=` is the callee's.
+    """
+    names: dict[str, str] = {}
+    spent: Counter[str] = Counter()
+    library = ""
+    called = False
+    for line in text.splitlines():
+        if match := re.match(r"ob=(\(\d+\))(?: (.*))?", line):
+            if match[2]:
+                names[match[1]] = match[2]
+            library = names[match[1]]
+        elif match := re.match(r"cob=(\(\d+\)) (.*)", line):
+            names[match[1]] = match[2]
+        elif line.startswith("calls="):
+            called = True
+        elif match := re.match(r"[+\-*\d]\S* (\d+)", line):
+            if not called:
+                spent[library] += int(match[1])
+            called = False
+    return spent
+
+
+def main(path: str, order: str, frames: int) -> None:
+    """Decode frames with one thread."""
+    with ffbind.open(path, threads=1, kept_bytes=512 << 20) as video:
+        count = len(video)
+        indices = randomness.Random(3).sample(range(count), frames) if order == "random" else range(frames)
+        for index in indices:
+            touch(video[index].planes)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
