@@ -93,6 +93,12 @@ CLIPS: dict[str, str] = {
         "-f lavfi -i testsrc2=size=64x64:rate=25:duration=14 -c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1 "
         "-x265-params log-level=error:keyint=-1:bframes=0"
     ),
+    # Nothing in it stands still, so that a picture can be told from its neighbours by a few of its pixels.
+    "moving.mp4": (
+        "-f lavfi -i nullsrc=s=80x46:r=25,geq=lum='128+180*(random(1)-0.5)':cb=128:cr=128,loop=loop=-1:size=1,setpts=N/25/TB,"
+        "scale=640x360:flags=bicubic,scroll=h=0.011:v=0.017 -frames:v 60 -c:v libx265 -preset ultrafast -pix_fmt yuv420p "
+        "-tag:v hvc1 -x265-params log-level=error:keyint=20:min-keyint=20:open-gop=0:bframes=3:scenecut=0"
+    ),
     # One long GOP at 720p: enough work that threads and a server have something to do.
     "large.mp4": (
         "-f lavfi -i testsrc2=size=1280x720:rate=30:duration=10 -c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1 "
