@@ -8,6 +8,8 @@ import platform
 import re
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
@@ -42,9 +44,8 @@ def main() -> int:
         if options.row
         else [row for row in ROWS if row.quick or not options.quick]
     )
-    wanted = [
-        each for each in CONTENDERS if each.name == OURS or not options.peer or each.name in options.peer
-    ]
+    peers = set(options.peer or (each.name for each in CONTENDERS)) - set(options.without or ())
+    wanted = [each for each in CONTENDERS if each.name in peers | {OURS}]
     rounds = options.rounds or (_QUICK_ROUNDS if options.quick else _ROUNDS)
     date = datetime.now()
     _CACHE.mkdir(parents=True, exist_ok=True)
@@ -56,6 +57,7 @@ def main() -> int:
             {
                 "date": date.isoformat(timespec="seconds"),
                 "rounds": rounds,
+                "quick": options.quick,
                 "threads": options.threads,
                 "machine": _machine(),
                 "versions": versions,
@@ -65,6 +67,8 @@ def main() -> int:
         path = _CACHE / f"results-{date:%Y-%m-%d-%H%M%S}.json"
         for row in rows:
             start = time.monotonic()
+            if options.quick and isinstance(row.task, Contest):
+                row = replace(row, task=replace(row.task, work=row.task.work.shortened()))
             runs = _run(row, contenders, environment, library, rounds, options.threads, log, say)
             results.rows.append(RowResult(row.name, row.title, row.unit, list(row.goals), runs))
             show_row(results.rows[-1], console)
@@ -84,7 +88,7 @@ def _run(
     rounds: int,
     threads: int,
     log: IO[Any],
-    say: Any,
+    say: Callable[[str], None],
 ) -> dict[str, Runs]:
     clip = library.path(row.task.clip)
     if not isinstance(row.task, Contest):
@@ -136,7 +140,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="./dev bench", description="Measure ffbind and its peers on the same work."
     )
-    parser.add_argument("--quick", action="store_true", help=f"fewer rows, {_QUICK_ROUNDS} rounds")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"fewer rows, a third of the frames, {_QUICK_ROUNDS} rounds"
+    )
     parser.add_argument(
         "--row",
         action="append",
@@ -150,6 +156,13 @@ def _options() -> argparse.Namespace:
         choices=[each.name for each in CONTENDERS if each.name != OURS],
         metavar="NAME",
         help="only this peer beside ours (may be repeated)",
+    )
+    parser.add_argument(
+        "--without",
+        action="append",
+        choices=[each.name for each in CONTENDERS if each.name != OURS],
+        metavar="NAME",
+        help="not this peer (may be repeated); torchcodec takes 5 GB of disk with the torch that pip installs for it",
     )
     parser.add_argument("--rounds", type=int, help=f"rounds of each row, default {_ROUNDS}")
     parser.add_argument(

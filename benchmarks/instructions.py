@@ -23,6 +23,7 @@ __all__ = ["by_library", "linear", "random"]
 
 _FRAMES = 60
 _DECODER = re.compile(r"libavcodec|libavutil")
+_C_LIBRARY = re.compile(r"/lib(c|m|pthread)[.-]")
 
 
 def linear(path: Path, rounds: int) -> dict[str, list[float]]:
@@ -39,7 +40,7 @@ def _overhead(path: Path, order: str) -> dict[str, list[float]]:
     spent = _count(path, order, _FRAMES)
     spent.subtract(_count(path, order, 0))
     inside = sum(count for library, count in spent.items() if _DECODER.search(library))
-    outside = sum(count for library, count in spent.items() if not _DECODER.search(library))
+    outside = sum(spent.values()) - inside
     return {
         "overhead %": [100 * outside / inside],
         "instructions outside per frame": [outside / _FRAMES],
@@ -64,26 +65,33 @@ def _count(path: Path, order: str, frames: int) -> Counter[str]:
 def by_library(text: str) -> Counter[str]:
     """Sum a callgrind profile's own cost (not that of calls) by object file.
 
+    What the C library does when FFmpeg's libraries call it (clearing coefficients, copying borders) is theirs.
+
     The format: https://valgrind.org/docs/manual/cl-format.html. Names are given once as `ob=(1) /lib/name`, later as `ob=(1)`; a line
-    of cost is `position cost`, and the one after `calls=` is the callee's.
+    of cost is `position cost`; the one after `calls=` is what the callee cost, in the object of the last `cob=` before it, or in the
+    same one.
     """
     names: dict[str, str] = {}
     spent: Counter[str] = Counter()
-    library = ""
+    library = callee = ""
     called = False
     for line in text.splitlines():
-        if match := re.match(r"ob=(\(\d+\))(?: (.*))?", line):
-            if match[2]:
-                names[match[1]] = match[2]
-            library = names[match[1]]
-        elif match := re.match(r"cob=(\(\d+\)) (.*)", line):
-            names[match[1]] = match[2]
+        if match := re.match(r"(c?)ob=(\(\d+\))(?: (.*))?", line):
+            if match[3]:
+                names[match[2]] = match[3]
+            callee = names[match[2]]
+            if not match[1]:
+                library = callee
         elif line.startswith("calls="):
             called = True
         elif match := re.match(r"[+\-*\d]\S* (\d+)", line):
+            cost = int(match[1])
             if not called:
-                spent[library] += int(match[1])
-            called = False
+                spent[library] += cost
+            elif _DECODER.search(library) and _C_LIBRARY.search(callee):
+                spent[library] += cost
+                spent[callee] -= cost
+            called, callee = False, library
     return spent
 
 

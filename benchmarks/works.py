@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any, TypeAlias
@@ -17,6 +17,9 @@ __all__ = ["ROWS", "Ask", "Contest", "Outcome", "Own", "Row", "Setting", "Work"]
 
 Ask: TypeAlias = Callable[..., dict[str, Any]]
 Measure: TypeAlias = Callable[[Path, int], dict[str, list[float]]]
+
+_SHORTER = 3
+"""What shortened work has this many times fewer frames than the full one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +60,19 @@ class Work(ABC):
     def measure(self, ask: Ask, setting: Setting, turn: int) -> Outcome:
         """Do the work of round `turn`, the same for all contenders."""
 
+    def shortened(self) -> Work:
+        """Give the same work with fewer frames a round, where their number is free."""
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Cold(Work):
     """Random frames, each from a file opened anew: no decoder stands anywhere, nothing is kept. Opening is not timed."""
 
-    count: int = 6
+    count: int = 4
+
+    def shortened(self) -> Work:
+        return replace(self, count=self.count // _SHORTER)
 
     def measure(self, ask: Ask, setting: Setting, turn: int) -> Outcome:
         indices = Random(f"cold {turn}").sample(range(len(setting.oracle)), self.count)
@@ -81,6 +91,9 @@ class Warm(Work):
     """
 
     count: int = 30
+
+    def shortened(self) -> Work:
+        return replace(self, count=self.count // _SHORTER)
 
     def measure(self, ask: Ask, setting: Setting, turn: int) -> Outcome:
         sets = len(setting.oracle) // self.count
@@ -105,7 +118,10 @@ class Step(Work):
     gop: int
     back: bool = False
     known: bool = False
-    count: int = 24
+    count: int = 12
+
+    def shortened(self) -> Work:
+        return replace(self, count=self.count // _SHORTER)
 
     def measure(self, ask: Ask, setting: Setting, turn: int) -> Outcome:
         random = Random(f"step {turn}")
@@ -126,6 +142,9 @@ class Batch(Work):
     """Random frames of a file just opened, asked for at once."""
 
     count: int = 64
+
+    def shortened(self) -> Work:
+        return replace(self, count=self.count // _SHORTER)
 
     def measure(self, ask: Ask, setting: Setting, turn: int) -> Outcome:
         indices = Random(f"batch {turn}").sample(range(len(setting.oracle)), self.count)

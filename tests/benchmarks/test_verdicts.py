@@ -112,24 +112,3 @@ def test_plot_and_tables_show_every_peer(row: RowResult, capsys: pytest.CaptureF
 def test_a_plot_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="no row"):
         draw(Results({}, [_row(ffbind=_runs("planes", [1.0]))]))
-
-
-def test_callgrind_profiles_are_summed_by_library() -> None:
-    from benchmarks.instructions import by_library
-
-    profile = """events: Ir
-ob=(1) /lib/libavcodec.so.59
-fl=(1) a.c
-fn=(1) decode
-10 100
-+3 20
-cob=(2) /lib/libc.so.6
-cfn=(2) memcpy
-calls=4 50
-* 4000
-12 3
-ob=(2)
-fn=(2)
-50 4000
-"""
-    assert by_library(profile) == {"/lib/libavcodec.so.59": 123, "/lib/libc.so.6": 4000}
