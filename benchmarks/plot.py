@@ -14,7 +14,9 @@ from benchmarks.verdicts import Duel, duels
 __all__ = ["draw"]
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _BAND, _PITCH = 900, 330, 120, 74, 22, 15
-_TICKS = (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256)
+_TICKS = (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128)
+_FAR = 200.0
+"""Where the axis ends: a peer that has to start again for a picture that we keep takes thousands of times as long."""
 
 # One colour and shape for each peer, of a palette that colour-blind readers can tell apart (Okabe and Ito's) in light and dark.
 _MARKS = {
@@ -32,6 +34,7 @@ _STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 .small { font-size: 11px; fill: #59636e }
 .title { font-size: 15px; font-weight: 600 }
+.label { paint-order: stroke; stroke: #ffffff; stroke-width: 4px }
 .paper { fill: #ffffff }
 .grid { stroke: #d1d9e0; stroke-width: 1 }
 .even { stroke: #1f2328; stroke-width: 1.5 }
@@ -40,6 +43,7 @@ text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 }
   .small { fill: #9198a1 }
+  .label { stroke: #0d1117 }
   .paper { fill: #0d1117 }
   .grid { stroke: #3d444d }
   .even { stroke: #e6edf3 }
@@ -55,7 +59,7 @@ def draw(results: Results) -> str:
     if not rows:
         raise ValueError("these results hold no row with a peer in it")
     bounds = [end for _, found in rows for duel in found for end in (duel.ratio.low, duel.ratio.high)]
-    scale = _Scale(min(*bounds, 0.9), max(*bounds, 4))
+    scale = _Scale(min(*bounds, 0.9), min(max(*bounds, 4.0), _FAR))
     height = _TOP + sum(_PITCH * len(found) + _BAND for _, found in rows) + 30
     about = results.about
     heading = (
@@ -91,7 +95,7 @@ class _Scale:
         self._low, self._high = math.log(low / 1.1), math.log(high * 1.1)
 
     def x(self, ratio: float) -> float:
-        share = (math.log(ratio) - self._low) / (self._high - self._low)
+        share = min((math.log(ratio) - self._low) / (self._high - self._low), 1.0)
         return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
 
     def ticks(self) -> list[float]:
@@ -114,13 +118,14 @@ def _draw_row(row: RowResult, found: list[Duel], scale: _Scale, top: float) -> l
             f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="2.5"/>'
         )
         parts.append(_mark(shape, middle, y, colour, hollow=not duel.runs.exact))
-        label = f"{duel.peer} {duel.ratio.middle:.3g} x"
+        beyond = "more than " if duel.ratio.middle > _FAR else ""
+        label = f"{duel.peer} {beyond}{min(duel.ratio.middle, _FAR):.3g} x"
         if not duel.runs.exact:
             label += f", {duel.runs.tally.wrong + duel.runs.tally.errors} of {duel.runs.tally.answers} wrong"
         after = high < _WIDTH - _RIGHT - 40
         x, anchor = (high + 8, "start") if after else (low - 8, "end")
         parts.append(
-            f'<text class="small" x="{x:.1f}" y="{y + 4}" text-anchor="{anchor}">{escape(label)}</text>'
+            f'<text class="small label" x="{x:.1f}" y="{y + 4}" text-anchor="{anchor}">{escape(label)}</text>'
         )
     return parts
 

@@ -116,7 +116,11 @@ def _met(verdict: Verdict) -> str:
 
 
 def _interval(interval: Interval, unit: str = "") -> str:
-    return f"{interval.middle:.3g}{unit} ({interval.low:.3g} to {interval.high:.3g})"
+    return f"{_number(interval.middle)}{unit} ({_number(interval.low)} to {_number(interval.high)})"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -10,6 +10,9 @@ import cv2
 from benchmarks.peers.worker import Picture, Reader, serve
 
 __all__ = ["OpenCV"]
+
+_NEAR = 60
+"""Frames ahead that are reached by going on in a batch: OpenCV does not tell where key frames are."""
 
 
 class OpenCV(Reader):
@@ -45,6 +48,16 @@ class OpenCV(Reader):
             raise LookupError(f"OpenCV gives no frame {index}")
         self._next = index + 1
         return (picture[..., ::-1],)
+
+    def batch(self, indices: Sequence[int]) -> list[Picture]:
+        found = {}
+        for index in sorted(set(indices)):
+            # Frames on the way are decoded without being converted, where that is no more than a seek would decode.
+            if 0 <= index - self._next < _NEAR:
+                while self._next < index and self._capture.grab():
+                    self._next += 1
+            found[index] = self.frame(index)
+        return [found[index] for index in indices]
 
     def everything(self) -> Iterator[Picture]:
         while True:
