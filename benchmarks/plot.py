@@ -34,7 +34,7 @@ _STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 .small { font-size: 11px; fill: #59636e }
 .title { font-size: 15px; font-weight: 600 }
-.label { paint-order: stroke; stroke: #ffffff; stroke-width: 4px }
+.halo { stroke: #ffffff; stroke-width: 4px; font-size: 11px }
 .paper { fill: #ffffff }
 .grid { stroke: #d1d9e0; stroke-width: 1 }
 .even { stroke: #1f2328; stroke-width: 1.5 }
@@ -43,7 +43,7 @@ text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 }
   .small { fill: #9198a1 }
-  .label { stroke: #0d1117 }
+  .halo { stroke: #0d1117 }
   .paper { fill: #0d1117 }
   .grid { stroke: #3d444d }
   .even { stroke: #e6edf3 }
@@ -124,9 +124,12 @@ def _draw_row(row: RowResult, found: list[Duel], scale: _Scale, top: float) -> l
             label += f", {duel.runs.tally.wrong + duel.runs.tally.errors} of {duel.runs.tally.answers} wrong"
         after = high < _WIDTH - _RIGHT - 40
         x, anchor = (high + 8, "start") if after else (low - 8, "end")
-        parts.append(
-            f'<text class="small label" x="{x:.1f}" y="{y + 4}" text-anchor="{anchor}">{escape(label)}</text>'
-        )
+        for kind in (
+            "halo",
+            "small",
+        ):  # first a band of the paper's colour, so that lines do not run through the words
+            place = f'class="{kind}" x="{x:.1f}" y="{y + 4}" text-anchor="{anchor}"'
+            parts.append(f"<text {place}>{escape(label)}</text>")
     return parts
 
 
