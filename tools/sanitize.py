@@ -88,17 +88,37 @@ def sanitized(compiler: list[str]) -> dict[str, str]:
     }
 
 
+def check_at_work(environment: dict[str, str]) -> None:
+    """See that the extension of the copy is loaded, and that an access behind a block ends the process. RuntimeError if not."""
+    sps = (ROOT / "tests" / "fuzz" / "corpus" / "sps" / "open_gop").read_bytes()
+    code = (
+        "import sys; from ffbind.native import ffi, lib; import ffbind._native as native; "
+        f"sps, out = ffi.new('uint8_t[]', {list(sps)}), ffi.new('uint8_t[8192]'); "
+        "print(native.__file__, lib.ffb_sps_without_delay(sps, int(sys.argv[1]), out, 8192))"
+    )
+    right, wrong = (
+        subprocess.run(
+            [sys.executable, "-c", code, str(size)],
+            check=False,
+            cwd=TREE,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        for size in (len(sps), 4096)
+    )
+    if right.stdout.split() != [str(TREE / "ffbind" / "_native.abi3.so"), str(len(sps))]:
+        raise RuntimeError(f"the extension with the sanitizers does not load: {right.stdout}{right.stderr}")
+    if wrong.returncode == 0 or "AddressSanitizer: heap-buffer-overflow" not in wrong.stderr:
+        raise RuntimeError(f"AddressSanitizer is not at work: {wrong.stdout}{wrong.stderr}")
+
+
 def main(arguments: list[str]) -> int:
     """Build, then run pytest; its status."""
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[:1]
     make_tree()
     environment = sanitized(compiler)
-    where = [sys.executable, "-c", "import ffbind._native; print(ffbind._native.__file__)"]
-    loaded = subprocess.run(
-        where, check=True, cwd=TREE, env=environment, capture_output=True, text=True
-    ).stdout
-    if Path(loaded.strip()).parent != TREE / "ffbind":
-        raise RuntimeError(f"{loaded.strip()} was loaded, not the extension with the sanitizers")
+    check_at_work(environment)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
     for test, reason in LEFT_OUT.items():
         print(f"left out: {test} ({reason})", flush=True)
