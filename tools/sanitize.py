@@ -35,6 +35,7 @@ ASAN = ":".join(
 LEFT_OUT = {
     "tests/native": "builds programs of its own with the sanitizers; valgrind does not go with them",
     "tests/ffbind/test_mutants.py": "builds other extensions from copies of the code, without the sanitizers",
+    "tests/test_wheel.py": "builds another extension, without the sanitizers",
     "tests/ffbind/test_pixels_native.py": "builds a program of its own with the sanitizers",
     "tests/ffbind/test_soak.py::test_opens": "what AddressSanitizer keeps of freed memory looks like memory that creeps",
     "tests/bad_input/test_library.py::test_kind[5000 edits of 5000 samples]": (
