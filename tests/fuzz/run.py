@@ -81,7 +81,9 @@ def fuzz(name: str, seconds: int) -> Result:
         command, longest = [str(build(name))], NATIVE[name].longest
     else:
         command, longest = [sys.executable, "-m", "fuzz.under_atheris", name], PYTHON[name]
-    options = [f"-max_total_time={seconds}", f"-max_len={longest}", *BOUNDS, "-print_final_stats=1"]
+    words = ROOT / "tests" / "fuzz" / f"{name}.dict"
+    options = [f"-dict={words}"] if words.exists() else []
+    options += [f"-max_total_time={seconds}", f"-max_len={longest}", *BOUNDS, "-print_final_stats=1"]
     with log.open("wb") as output:
         done = subprocess.run(
             [*command, *options, f"-artifact_prefix={found}/", grown, CORPUS / name],
