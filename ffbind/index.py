@@ -10,6 +10,7 @@ import base64
 import json
 import math
 import os
+import reprlib
 import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -426,7 +427,7 @@ class VideoIndex:
         cls, header: dict[str, Any], samples: StructuredArray, presentation: StructuredArray
     ) -> VideoIndex:
         if header.get("version") != _JSON_VERSION:
-            raise _malformed(f"its version is {header.get('version')!r}, not {_JSON_VERSION}")
+            raise _malformed(f"its version is {reprlib.repr(header.get('version'))}, not {_JSON_VERSION}")
         entries = header.get("entries")
         if not isinstance(entries, list):
             raise _malformed("it has no list of sample entries")
@@ -604,7 +605,7 @@ def _parse_json(text: str | bytes) -> dict[str, Any]:
 def _typed(document: dict[str, Any], name: str, kind: type) -> Any:
     value = document.get(name)
     if type(value) is not kind:
-        raise _malformed(f"{name} is {value!r}")
+        raise _malformed(f"{name} is {reprlib.repr(value)}")
     return value
 
 
@@ -614,7 +615,7 @@ def _whole(document: dict[str, Any], name: str) -> int:
 
 def _in_range(value: Any, low: int, high: int, name: str) -> int:
     if type(value) is not int or not low <= value <= high:
-        raise _malformed(f"{name} is {value!r}")
+        raise _malformed(f"{name} is {reprlib.repr(value)}")
     return value
 
 

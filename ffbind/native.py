@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from .errors import NativeError
@@ -40,6 +41,13 @@ def _load() -> tuple[Any, Any]:
     try:
         from . import _native
     except ImportError as error:
+        # In a clone Python finds this folder before the package that was installed.
+        folder = Path(__file__).resolve().parent
+        if (folder.parent / "build_ffi.py").is_file() and not list(folder.glob("_native.*.so")):
+            raise NativeError(
+                f"this is the ffbind of the source tree {folder.parent}, which has not been compiled: run Python in another folder to "
+                "get the one that was installed, or compile this one with `pip install --editable .` or `./dev build`"
+            ) from error
         raise NativeError(
             f"ffbind's compiled part cannot be loaded ({error}); it was built for another FFmpeg or Python, or not at all: "
             "install bucket-streamer again from source, with the headers of FFmpeg 5.1 to 9 at hand"

@@ -1,4 +1,4 @@
-"""Clips of the tests: generated ones, each name with the `ffmpeg` command that makes it; tests/conftest.py runs it on first use.
+"""Clips of the tests: generated ones, each name with the `ffmpeg` command that makes it, run on first use by `make_clip`.
 
 A command is written without the program name and without the output path: the output is a file called like
 the clip. Behind ` || ` stands what an FFmpeg is asked for that does not know the first way.
@@ -7,10 +7,17 @@ An argument `{name}` stands for the path of another clip, which is made first.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
+import shlex
+import subprocess
 from ctypes.util import find_library
+from pathlib import Path
 
-__all__ = ["CLIPS", "ELEMENTARY", "REAL"]
+__all__ = ["CLIPS", "ELEMENTARY", "REAL", "make_clip"]
+
+_FOLDER = Path(__file__).resolve().parent.parent / ".cache" / "clips"
 
 
 def _two_temporal_layers() -> str:
@@ -135,3 +142,33 @@ ELEMENTARY = (
     "gen2brain-h265/mono_176x144.h265",
     "gen2brain-h265/realworld_320x240.h265",
 )
+
+
+def _expanded(name: str) -> str:
+    """Give the command with those of the clips it is made from put in: what the clip depends on."""
+    return re.sub(r"\{([^}]+)\}", lambda match: f"<{_expanded(match[1])}>", CLIPS[name])
+
+
+def make_clip(name: str) -> Path:
+    """Give the path of a generated clip, making it on first use. RuntimeError where no way to make it works.
+
+    Clips are kept in .cache/clips, in folders named after the commands: a changed command makes a new clip.
+    """
+    digest = hashlib.sha256(_expanded(name).encode()).hexdigest()[:16]
+    target = _FOLDER / digest / name
+    if target.exists():
+        return target
+    command = re.sub(r"\{([^}]+)\}", lambda match: shlex.quote(str(make_clip(match[1]))), CLIPS[name])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Made under another name, then renamed: several test processes may want the same clip at once.
+    part = target.with_name(f"{os.getpid()}.{name}")
+    failures = []
+    for way in command.split(" || "):
+        arguments = ["ffmpeg", "-v", "error", "-nostdin", "-y", *shlex.split(way), str(part)]
+        done = subprocess.run(arguments, check=False, capture_output=True, text=True)
+        if done.returncode == 0:
+            part.replace(target)
+            return target
+        failures.append(f"{shlex.join(arguments)}\n{done.stderr}")
+    part.unlink(missing_ok=True)
+    raise RuntimeError(f"clip {name}: {''.join(failures)}")

@@ -26,6 +26,12 @@ static int fits(int64_t row_bytes, int64_t rows, int64_t stride, int64_t size)
     return stride >= row_bytes && stride <= INT64_MAX / MAX_SIDE && (rows - 1) * stride + row_bytes <= size;
 }
 
+/* True when uint16_t samples may be read there: rows that begin at an odd address are undefined behaviour in C. */
+static int aligned(const void *data, int64_t stride, int64_t bytes)
+{
+    return (intptr_t)data % bytes == 0 && stride % bytes == 0;
+}
+
 static int check_planes(const ffb_planes *p)
 {
     if ((p->count != 1 && p->count != 3) || p->depth < 8 || p->depth > 16 || p->width < 1 || p->height < 1 ||
@@ -35,7 +41,7 @@ static int check_planes(const ffb_planes *p)
     for (int i = 0; i < p->count; i++) {
         const int64_t w = i ? chroma_size(p->width, p->log2_x) : p->width;
         const int64_t h = i ? chroma_size(p->height, p->log2_y) : p->height;
-        if (!p->data[i] || !fits(w * bytes, h, p->stride[i], p->size[i]))
+        if (!p->data[i] || !fits(w * bytes, h, p->stride[i], p->size[i]) || !aligned(p->data[i], h > 1 ? p->stride[i] : 0, bytes))
             return AVERROR(EINVAL);
     }
     return 0;
@@ -310,7 +316,7 @@ static void widen_float(float *row, int32_t width)
 int ffb_convert_packed16(const ffb_planes *in, const ffb_float_matrix *matrix, int channels, uint16_t *out,
                             int64_t stride, int64_t size)
 {
-    if (check_planes(in) < 0 || (channels != 1 && channels != 3) || !out || stride % 2 ||
+    if (check_planes(in) < 0 || (channels != 1 && channels != 3) || !out || !aligned(out, in->height > 1 ? stride : 0, 2) ||
         !fits((int64_t)in->width * channels * 2, in->height, stride, size))
         return AVERROR(EINVAL);
 

@@ -13,7 +13,8 @@
  *
  * `depth` bits per sample: 8 means uint8_t, 9 to 16 means uint16_t with the value in the low bits. Planes 1 and 2 are
  * ((width + (1 << log2_x) - 1) >> log2_x) samples wide, and as high by log2_y. `stride` is the distance between two rows
- * in bytes, `size` the number of bytes that may be touched from `data` on: nothing beyond it is read or written. */
+ * in bytes, `size` the number of bytes that may be touched from `data` on: nothing beyond it is read or written. Rows of
+ * uint16_t begin at even addresses. */
 typedef struct ffb_planes {
     void *data[3];
     int64_t stride[3];

@@ -17,6 +17,7 @@ from ffbind.sources import Source
 from .boxes import Box, Boxes, children, find, name_of, walk_top_level
 from .edits import read_elst
 from .fragments import expand_runs, read_fragments, read_trex
+from .movie import read_tracks
 from .table import read_sample_table
 
 __all__ = ["EditEntry", "Layout", "TrackFacts", "read_layout"]
@@ -68,15 +69,12 @@ def read_layout(source: Source, track_id: int, limits: Limits | None = None) -> 
     limits = limits or Limits()
     top = walk_top_level(source, limits)
     moov = find(top.moov, "moov")
-    traks = [find(box.payload, "trak") for box in children(top.moov, "moov") if box.type == b"trak"]
-    trak = next((trak for trak in traks if _track_id(trak) == track_id), None)
-    if trak is None:
+    track = next((track for track in read_tracks(top.moov, limits) if track.track_id == track_id), None)
+    if track is None:
         raise NotVideoError(f"the file has no track {track_id}; read its layout with an index made from it")
-    mdia = find(trak[b"mdia"].payload, "mdia")
-    payload = find(mdia[b"minf"].payload, "minf")[b"stbl"].payload
-    stbl = find(payload, "stbl")
-    groups = [box for box in children(payload, "stbl") if box.type in (b"sgpd", b"sbgp")]
-    in_moov = read_sample_table(payload, source.size, limits)
+    stbl = find(track.stbl, "stbl")
+    groups = [box for box in children(track.stbl, "stbl") if box.type in (b"sgpd", b"sbgp")]
+    in_moov = read_sample_table(track.stbl, source.size, limits)
     trex = read_trex(moov[b"mvex"].payload) if b"mvex" in moov else {}
     runs = read_fragments(top.moofs, trex, source.size, limits).get(track_id, [])
     end = int(in_moov.dts[-1] + in_moov.duration[-1]) if len(in_moov) else 0
@@ -86,6 +84,7 @@ def read_layout(source: Source, track_id: int, limits: Limits | None = None) -> 
     tables += [f"sgpd {name}" for name in ("rap", "sync") if _assigns(assigned, f"{name:4}".encode())]
     tables += ["trun flags"] if runs else []
     columns = in_moov.followed_by(in_fragments)
+    traks = [find(box.payload, "trak") for box in children(top.moov, "moov") if box.type == b"trak"]
     return Layout(
         brand=name_of(top.brand).strip(),
         moov_offset=top.first[b"moov"],
@@ -93,7 +92,7 @@ def read_layout(source: Source, track_id: int, limits: Limits | None = None) -> 
         fragments=len(top.moofs),
         has_segment_index=b"sidx" in top.first,
         tracks=tuple(_facts(trak) for trak in traks),
-        edits=_edits(trak, _timescale(moov.get(b"mvhd")), _timescale(mdia.get(b"mdhd")), limits),
+        edits=_edits(track.edts, _timescale(moov.get(b"mvhd")), _timescale(track.mdia[b"mdhd"]), limits),
         sync_tables=tuple(tables),
         sync=np.flatnonzero(columns.sync) if tables else np.arange(len(columns)),
     )
@@ -135,8 +134,8 @@ def _entries(mdia: Boxes) -> tuple[str, ...]:
     return tuple(entry.name for entry in entries)
 
 
-def _edits(trak: Boxes, movie: int, track: int, limits: Limits) -> tuple[EditEntry, ...]:
-    elst = find(trak[b"edts"].payload, "edts").get(b"elst") if b"edts" in trak else None
+def _edits(edts: Box | None, movie: int, track: int, limits: Limits) -> tuple[EditEntry, ...]:
+    elst = find(edts.payload, "edts").get(b"elst") if edts is not None else None
     if elst is None:
         return ()
     return tuple(

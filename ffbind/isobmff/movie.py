@@ -29,13 +29,13 @@ from .entries import DescribedEntry, read_stsd
 from .fragments import Run, expand_runs, read_fragments, read_trex
 from .table import Columns, read_sample_table
 
-__all__ = ["read_index"]
+__all__ = ["VideoTrack", "read_index", "read_tracks"]
 
 _IDENTITY = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 
 
 @dataclass(frozen=True, slots=True)
-class _Track:
+class VideoTrack:
     """A video track, read as far as choosing one needs it."""
 
     track_id: int
@@ -67,7 +67,7 @@ def read_index(source: Source, track: int | None = None, *, limits: Limits | Non
             "the moov box is compressed (cmov); convert the file with `ffmpeg -c copy` first"
         )
     movie_timescale, movie_matrix = _read_mvhd(moov)
-    tracks = _read_tracks(top.moov, limits)
+    tracks = read_tracks(top.moov, limits)
     mvex = moov.get(b"mvex")
     trex = read_trex(mvex.payload) if mvex else {}
     runs = read_fragments(top.moofs, trex, source.size, limits)
@@ -91,9 +91,12 @@ def _read_matrix(fields: Fields) -> tuple[int, ...]:
     return tuple(fields.signed(4) for _ in range(9))
 
 
-def _read_tracks(moov: memoryview, limits: Limits) -> list[_Track]:
-    """Read the video tracks; the tables of other tracks do not matter."""
-    tracks: list[_Track] = []
+def read_tracks(moov: memoryview, limits: Limits) -> list[VideoTrack]:
+    """Read the video tracks; the tables of other tracks do not matter.
+
+    Ids are unique (8.3.2.3); where they are not, the first complete track of an id counts.
+    """
+    tracks: dict[int, VideoTrack] = {}
     video_seen = False
     count = 0
     for box in children(moov, "moov"):
@@ -111,23 +114,22 @@ def _read_tracks(moov: memoryview, limits: Limits) -> list[_Track]:
         if b"tkhd" not in trak or b"mdhd" not in mdia or b"stbl" not in minf:
             continue
         track_id, enabled, matrix = _read_tkhd(trak[b"tkhd"].fields())
-        tracks.append(
-            _Track(
-                track_id=track_id,
-                enabled=enabled,
-                matrix=matrix,
-                mdia=mdia,
-                stbl=minf[b"stbl"].payload,
-                minf=minf,
-                edts=trak.get(b"edts"),
-                samples_in_moov=_count(stbl.get(b"stsz") or stbl.get(b"stz2"), 8),
-            )
+        found = VideoTrack(
+            track_id=track_id,
+            enabled=enabled,
+            matrix=matrix,
+            mdia=mdia,
+            stbl=minf[b"stbl"].payload,
+            minf=minf,
+            edts=trak.get(b"edts"),
+            samples_in_moov=_count(stbl.get(b"stsz") or stbl.get(b"stz2"), 8),
         )
+        tracks.setdefault(track_id, found)
     if not tracks:
         if video_seen:
             raise corrupt("its video track lacks tkhd, mdhd or stbl")
         raise NotVideoError("the file has no video track, only sound or other data; give a file with video")
-    return tracks
+    return list(tracks.values())
 
 
 def _handler(mdia: Boxes) -> bytes:
@@ -149,7 +151,7 @@ def _read_tkhd(fields: Fields) -> tuple[int, bool, tuple[int, ...]]:
     return track_id, bool(flags & 1), _read_matrix(fields)
 
 
-def _choose(tracks: list[_Track], runs: dict[int, list[Run]], track: int | None) -> _Track:
+def _choose(tracks: list[VideoTrack], runs: dict[int, list[Run]], track: int | None) -> VideoTrack:
     if track is not None:
         for candidate in tracks:
             if candidate.track_id == track:
@@ -157,21 +159,21 @@ def _choose(tracks: list[_Track], runs: dict[int, list[Run]], track: int | None)
         known = ", ".join(str(candidate.track_id) for candidate in tracks)
         raise NotVideoError(f"the file has no video track {track}; its video tracks are {known}")
 
-    def worth(candidate: _Track) -> tuple[bool, bool, int]:
+    def worth(candidate: VideoTrack) -> tuple[bool, bool, int]:
         fragments = sum(run.count for run in runs.get(candidate.track_id, []))
         return _is_hevc(candidate), candidate.enabled, candidate.samples_in_moov + fragments
 
     return max(tracks, key=worth)
 
 
-def _is_hevc(track: _Track) -> bool:
+def _is_hevc(track: VideoTrack) -> bool:
     stsd = find(track.stbl, "stbl").get(b"stsd")
     return stsd is not None and bytes(stsd.payload[12:16]) in (b"hvc1", b"hev1", b"dvh1", b"dvhe")
 
 
 def _build(
     source: Source,
-    track: _Track,
+    track: VideoTrack,
     runs: list[Run],
     movie_timescale: int,
     movie_matrix: tuple[int, ...],

@@ -349,7 +349,7 @@ def test_damage_that_nobody_may_notice(
                 start, end = int(samples["offset"][row]), int(samples["offset"][row] + samples["size"][row])
                 part[start:end] = data[start:end]
             path.write_bytes(part)
-        return linear_hashes(path, edits=False)
+        return linear_hashes(path, edits=False, damaged=True)
 
     for order in (rows, rows[::-1], chance.sample(rows, len(rows))):
         for row, result in outcome(bytes(data), None, order, picture_hash).items():

@@ -6,7 +6,6 @@ The linear decode is the `ffmpeg` command's (`-f framemd5`): saved beside the re
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 import random
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import ELEMENTARY, REAL
+from linear import linear_decode, picture_hash, read_framemd5
 
 import ffbind
 
@@ -62,29 +62,6 @@ class Case:
     all: list[str]
 
 
-def picture_hash(frame: ffbind.Frame) -> str:
-    """MD5 of the planes one after the other, as framemd5 has it for raw video."""
-    digest = hashlib.md5(usedforsecurity=False)
-    for plane in frame.planes:
-        digest.update(np.ascontiguousarray(plane))
-    return digest.hexdigest()
-
-
-def read_framemd5(text: str) -> list[str]:
-    """Hashes of a framemd5 listing, in its order."""
-    return [line.rsplit(",", 1)[1].strip() for line in text.splitlines() if line and not line.startswith("#")]
-
-
-def linear_decode(path: Path, *, edits: bool) -> list[str]:
-    """Decode from the first byte to the last with the `ffmpeg` command: hashes as decoded, not turned."""
-    command = ["ffmpeg", "-v", "fatal", "-nostdin", "-noautorotate"]
-    if not edits:
-        command += ["-ignore_editlist", "1"]
-    command += ["-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough", "-f", "framemd5", "-"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return read_framemd5(done.stdout)
-
-
 def saved_oracle(path: Path, *suffixes: str) -> list[str]:
     """Read the first of these oracles that lies beside a real file."""
     for suffix in suffixes:
@@ -104,14 +81,14 @@ def cases(
     def make(name: str) -> Case:
         if "/" not in name:
             path = clip(name)
-            return Case(path, linear_decode(path, edits=True), linear_decode(path, edits=False))
+            return Case(path, linear_decode(path), linear_decode(path, edits=False))
         path = request.getfixturevalue("media") / name
         if path.suffix == ".h265":
             wrapped = tmp_path_factory.mktemp("wrapped") / (path.name + ".mp4")
             command = ["ffmpeg", "-v", "error", "-nostdin", "-i", str(path), "-c", "copy", str(wrapped)]
             subprocess.run(command, check=True)
             # Made without composition times, and with an edit list that goes by decode times: it hides pictures.
-            return Case(wrapped, linear_decode(wrapped, edits=True), saved_oracle(path, ""))
+            return Case(wrapped, linear_decode(wrapped), saved_oracle(path, ""))
         if name == "mp4parser/h265-sample.mp4":
             # Without composition times the command puts one picture out early and drops two: all of them are in .noedit.
             hashes = saved_oracle(path, ".noedit")
@@ -230,7 +207,7 @@ def test_picture_hashes_in_the_stream_agree(clip: Callable[[str], Path]) -> None
     with ffbind.open(bytes(data)) as video:
         row = video.index.row_of_display(5)
         offset, size = (int(video.index.samples[column][row]) for column in ("offset", "size"))
-        assert picture_hash(video[5]) == linear_decode(path, edits=True)[5]
+        assert picture_hash(video[5]) == linear_decode(path)[5]
     # The suffix SEI (NAL type 40) at the end of the sample: payload type 132, size, method 0, three MD5s.
     assert b"\x50\x01\x84" in data[offset : offset + size]
     data[offset + size - 3] ^= 0xFF

@@ -26,6 +26,7 @@ from ffbind.errors import (
 from ffbind.hevc import Kind
 from ffbind.index import VideoIndex
 from ffbind.isobmff import read_index
+from ffbind.isobmff.layout import read_layout
 from ffbind.limits import Limits
 from ffbind.native import lib
 from ffbind.sources import BytesSource, FileSource, as_source
@@ -515,6 +516,27 @@ def test_track_with_most_samples_is_chosen_unless_one_is_named(clip: Clip) -> No
     assert (read(path, track=1).track_id, len(read(path, track=1))) == (1, 1)
     with pytest.raises(NotVideoError, match=r"no video track 7.*are 1, 2"):
         read(path, track=7)
+
+
+def test_of_tracks_with_one_id_the_first_complete_one_counts(clip: Clip) -> None:
+    """For the index and for the layout: a second trak of that id in front, without mdia, changes nothing."""
+    data = clip("two_tracks.mp4").read_bytes()
+
+    def with_another(moov: bytes) -> bytes:
+        boxes = boxes_of(moov)
+        tkhd = next(payload_of(box(*found), b"trak", b"tkhd") for found in boxes if found[0] == b"trak")
+        extra = box(b"trak", box(b"tkhd", tkhd))
+        return box(b"moov", box(*boxes[0]), extra, *(box(*found) for found in boxes[1:]))
+
+    doubled = changed(data, [b"moov"], with_another)
+    index = read(doubled, track=1)
+    assert (index.track_id, len(index)) == (1, 1)
+    layout = read_layout(BytesSource(doubled), index.track_id)
+    assert [fact.track_id for fact in layout.tracks] == [1, 1, 2]
+    assert layout.sync.tolist() == [0]
+    second = data.rindex(b"tkhd") + 4 + 12
+    same = data[:second] + b"\0\0\0\1" + data[second + 4 :]
+    assert len(read(same)) == len(read_layout(BytesSource(same), 1).sync) == 1
 
 
 def test_enabled_track_comes_before_disabled_one(clip: Clip) -> None:

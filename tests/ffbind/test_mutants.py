@@ -50,7 +50,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the code and its tests that shares only the generated clips."""
     copy = tmp_path_factory.mktemp("mutants") / "original"
     copy.mkdir()
-    for name in ("build_ffi.py", "pyproject.toml", "tests/conftest.py", "tests/clips.py"):
+    for name in ("build_ffi.py", "pyproject.toml", "tests/conftest.py", "tests/clips.py", "tests/linear.py"):
         (copy / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, copy / name)
     ignore = shutil.ignore_patterns("__pycache__", "*.o", "*.so")

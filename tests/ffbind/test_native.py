@@ -76,3 +76,24 @@ def test_a_compiled_part_that_does_not_load_is_one_sentence(tmp_path: Path) -> N
     )
     assert done.stdout.startswith("ffbind's compiled part cannot be loaded")
     assert done.stdout.count("\n") == 1
+
+
+def test_a_source_tree_that_was_not_compiled_is_named(tmp_path: Path) -> None:
+    """Python that is run in a clone finds the sources first, wherever the package was installed."""
+    shutil.copytree(
+        ROOT / "ffbind", tmp_path / "ffbind", ignore=shutil.ignore_patterns("_native*", "csrc", "__pycache__")
+    )
+    (tmp_path / "build_ffi.py").touch()
+    # An editable installation would find the compiled part of this tree.
+    code = (
+        "import sys\n"
+        "sys.meta_path[:] = [f for f in sys.meta_path if not getattr(f, '__module__', '').startswith('__editable__')]\n"
+        "import ffbind\ntry:\n    ffbind.open\nexcept ffbind.NativeError as error:\n    print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith(
+        f"this is the ffbind of the source tree {tmp_path}, which has not been compiled"
+    )
+    assert done.stdout.count("\n") == 1

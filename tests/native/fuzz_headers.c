@@ -1,4 +1,4 @@
-/* Reads one sample as the library does: kinds, headers with parameter sets, SPS rewriting. For libFuzzer, and for headers.c.
+/* Reads one sample as the library does: kinds, and headers with parameter sets. For libFuzzer, and for mutate.c.
  *
  * The first byte of the input tells the size of NAL unit lengths, the rest is the sample. Aborts where answers contradict each
  * other; AddressSanitizer sees any access beyond the bytes, which lie in blocks of exactly their size. */
@@ -26,44 +26,6 @@ static uint8_t *copy_of(const uint8_t *data, size_t size)
     require(block != NULL);
     memcpy(block, data, size);
     return block;
-}
-
-/* Rewrites one SPS into blocks of every size up to what is needed, and reads both. */
-static void rewrite(const ffb_nal *nal)
-{
-    uint8_t *sps = copy_of(nal->data, nal->size);
-    size_t room = 2 * nal->size + 16;
-    uint8_t *out = malloc(room);
-    require(out != NULL);
-    int64_t written = ffb_sps_without_delay(sps, nal->size, out, room);
-    if (written >= 0) {
-        require((size_t)written <= nal->size + nal->size / 2 + 16); /* what decode.c sets aside */
-        for (int64_t less = 0; less <= 3 && less <= written; less++) {
-            uint8_t *tight = malloc((size_t)(written - less) + 1);
-            require(tight != NULL);
-            int64_t again = ffb_sps_without_delay(sps, nal->size, tight, (size_t)(written - less));
-            require(less ? again == -1 : again == written && !memcmp(out, tight, (size_t)written));
-            free(tight);
-        }
-        uint8_t *twice = malloc(room);
-        require(twice != NULL);
-        require(ffb_sps_without_delay(out, (size_t)written, twice, room) == written && !memcmp(out, twice, (size_t)written));
-        free(twice);
-
-        ffb_params *before = ffb_params_new(), *after = ffb_params_new();
-        require(before && after);
-        /* A damaged SPS may be read on into zeros behind its end, which the rewritten one does not have. */
-        if (ffb_params_add(before, sps, nal->size) == 0 && ffb_params_add(after, out, (size_t)written) == 0) {
-            ffb_sps_facts a = {0}, b = {0};
-            require(ffb_params_facts(before, -1, &a) == 0 && ffb_params_facts(after, -1, &b) == 0);
-            a.max_num_reorder = 0;
-            require(!memcmp(&a, &b, sizeof a));
-        }
-        ffb_params_free(before);
-        ffb_params_free(after);
-    }
-    free(out);
-    free(sps);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -94,8 +56,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint8_t *alone = copy_of(nal.data, nal.size);
         ffb_params_add(params, alone, nal.size);
         free(alone);
-        if (nal.type == FFB_NAL_SPS && nal.layer_id == 0)
-            rewrite(&nal);
     }
     ffb_params_free(params);
     free(sample);

@@ -19,7 +19,10 @@ CSRC = ROOT / "ffbind" / "csrc"
 HERE = Path(__file__).resolve().parent
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 FLAGS = ["-std=c11", "-D_DEFAULT_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Werror", f"-I{CSRC}"]
-HEADERS = [CSRC / "nal.c", CSRC / "params.c", CSRC / "sample.c"]
+HEADERS = [HERE / "mutate.c", HERE / "fuzz_headers.c", CSRC / "nal.c", CSRC / "params.c", CSRC / "sample.c"]
+SPS = [HERE / "mutate.c", HERE / "fuzz_sps.c", CSRC / "nal.c", CSRC / "params.c"]
+PIXELS = [HERE / "mutate.c", HERE / "fuzz_pixels.c", CSRC / "convert.c", CSRC / "orient.c", CSRC / "scale.c"]
+CORPUS = ROOT / "tests" / "fuzz" / "corpus"
 
 
 def _compiles(folder: Path, compiler: str, flags: list[str], text: str) -> bool:
@@ -97,35 +100,25 @@ def corpus(clip: Callable[[str], Path], tmp_path: Path) -> list[Path]:
     return _write_corpus(tmp_path / "corpus", [clip(name) for name in names])
 
 
-def test_headers_of_samples(build: Callable[..., Path], corpus: list[Path]) -> None:
+ROUNDS = pytest.mark.parametrize("rounds", [8_000, pytest.param(200_000, marks=pytest.mark.long)])
+
+
+@ROUNDS
+def test_headers_of_samples(build: Callable[..., Path], corpus: list[Path], rounds: int) -> None:
     """As they are, and thousands of changed ones."""
-    _run(build(HERE / "headers.c", HERE / "fuzz_headers.c", *HEADERS), 8_000, *corpus)
+    _run(build(*HEADERS), rounds, *corpus, *sorted((CORPUS / "headers").iterdir()))
 
 
-@pytest.mark.long
-def test_headers_of_more_samples(build: Callable[..., Path], corpus: list[Path]) -> None:
-    _run(build(HERE / "headers.c", HERE / "fuzz_headers.c", *HEADERS), 200_000, *corpus)
+@ROUNDS
+def test_sps(build: Callable[..., Path], rounds: int) -> None:
+    _run(build(*SPS), rounds, *sorted((CORPUS / "sps").iterdir()))
 
 
-@pytest.mark.long
-def test_headers_by_coverage(corpus: list[Path], tmp_path: Path) -> None:
-    """libFuzzer looks for inputs that go new ways, for a minute."""
-    flags = ["-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"]
-    entry = "int LLVMFuzzerTestOneInput(const unsigned char *d, unsigned long n) { return d && n ? 0 : 0; }\n"
-    if not _compiles(tmp_path, "clang", flags, entry):
-        pytest.skip("no clang with libFuzzer")
-    program = tmp_path / "fuzz"
-    subprocess.run(["clang", *FLAGS, *flags, HERE / "fuzz_headers.c", *HEADERS, "-o", program], check=True)
-    found = tmp_path / "found"
-    found.mkdir()
-    _run(
-        program,
-        "-max_total_time=60",
-        "-max_len=4096",
-        f"-artifact_prefix={tmp_path}/",
-        found,
-        corpus[0].parent,
-    )
+@ROUNDS
+def test_planes(build: Callable[..., Path], rounds: int) -> None:
+    """Sizes and strides that do not fit the buffers are refused."""
+    program = build(*PIXELS, libraries=("libswscale", "libavutil"))
+    _run(program, rounds, *sorted((CORPUS / "pixels").iterdir()))
 
 
 @pytest.mark.parametrize("rounds", [4, pytest.param(150, marks=pytest.mark.long)])

@@ -1,7 +1,7 @@
-/* Runs fuzz_headers.c over the samples of real files as they are, then over changed ones: bits and bytes flipped, pieces cut,
- * doubled and put in from other samples.
+/* Runs a libFuzzer target without libFuzzer: over the inputs of files as they are, then over changed ones: bits and bytes flipped,
+ * pieces cut, doubled and put in from other inputs.
  *
- * Usage: headers ROUNDS FILE... Each file is one input of the fuzz target. Ends with 0, or aborts. */
+ * Usage: mutate ROUNDS FILE... Each file is one input of the fuzz target. Ends with 0, or aborts. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
