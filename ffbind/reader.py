@@ -1,4 +1,4 @@
-"""Reads samples in runs: one read of the source for neighbours in the file, handed out as views, kept for a while."""
+"""Reads samples in runs: one read of the source for neighbours in the file, kept for a while, handed out with lengths."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from .errors import CorruptError
+from .framing import LENGTH_PREFIXED, Framing
 from .index import StructuredArray
 from .limits import Limits
 from .sources import Source, read_exactly
+from .unframe import unwrap
 
 __all__ = ["SampleReader"]
 
@@ -34,6 +36,9 @@ class _Run:
 class SampleReader:
     """Hands out the bytes of samples, reading ahead in decode order by up to `ahead` bytes. Not for two threads at once.
 
+    Whatever the `framing` in the file, each NAL unit comes behind its length: views of what was read where the file has lengths,
+    memory of its own otherwise.
+
     What was read stays at hand until `kept` bytes of later reads have pushed it out (least recently used first; the last read
     always stays), so that going over the same samples again reads nothing.
     """
@@ -45,12 +50,14 @@ class SampleReader:
         ahead: int,
         limits: Limits | None = None,
         kept: int = _KEPT_BYTES,
+        framing: Framing = LENGTH_PREFIXED,
     ) -> None:
         self._source = source
         self._offsets = samples["offset"]
         self._sizes = samples["size"]
         self._ahead = ahead
         self._limits = limits or Limits()
+        self._framing = framing
         self._kept = kept
         self._kept_now = 0
         self._runs: OrderedDict[int, _Run] = OrderedDict()  # by first row, least recently used first
@@ -63,14 +70,14 @@ class SampleReader:
     def read(self, row: int, last: int | None = None) -> memoryview:
         """Give the bytes of one sample; `last` is a row up to which the caller will go on, to read them in one go.
 
-        CorruptError where the sample reaches beyond the end of the file, LimitError where it is too large, SourceError where the
-        source fails.
+        CorruptError where the sample reaches beyond the end of the file or its framing is damaged, LimitError where it is too
+        large, SourceError where the source fails.
         """
         self.check(row)
         offset, size = int(self._offsets[row]), int(self._sizes[row])
         run = self._at_hand(row) or self._read_run(row, row if last is None else last)
-        start = offset - run.offset
-        return run.data[start : start + size]
+        start, lead = offset - run.offset, self._framing.lead(offset)
+        return unwrap(self._framing, run.data[start - lead : start + size], lead)
 
     def run(self, row: int, last: int) -> None:
         """Have the samples from `row` to `last` at hand, as far as one read reaches."""
@@ -126,8 +133,9 @@ class SampleReader:
         del self._firsts[bisect_right(self._firsts, first) - 1]
 
     def _read_run(self, row: int, last: int) -> _Run:
-        start = int(self._offsets[row])
-        stop = start + int(self._sizes[row])
+        first = int(self._offsets[row])
+        start = first - self._framing.lead(first)
+        stop = first + int(self._sizes[row])
         end = row + 1
         while end < len(self._offsets):
             offset, size = int(self._offsets[end]), int(self._sizes[end])

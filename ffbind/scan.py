@@ -9,14 +9,14 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .bitstream import ParameterSets, SampleHeader
+from .bitstream import Buffer, ParameterSets, SampleHeader
 from .errors import CorruptError
 from .index import SampleEntry
-from .plan import ReferenceTracker, Step
+from .plan import ReferenceTracker, Step, Verdict
 from .reader import SampleReader
 from .samples import Samples
 
-__all__ = ["Scanned", "Watch", "scan_headers"]
+__all__ = ["HeaderScan", "Scanned", "Watch", "scan_headers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,39 +32,78 @@ Watch: TypeAlias = Callable[[Scanned], None]
 """Called with each sample in decode order, while scanning goes on."""
 
 
+class HeaderScan:
+    """Reads headers in decode order, from the first sample on: what a linear decode has to do, and in which order it shows.
+
+    Order counts (H.265 8.3.1) rise within a coded video sequence; sequences follow each other.
+    """
+
+    def __init__(self) -> None:
+        self._tracker = ReferenceTracker(keep_following=False)
+        self._sets = ParameterSets()
+        self._sequence: list[int] = []
+        self._poc: list[int] = []
+        self._current = 0
+
+    @property
+    def sets(self) -> ParameterSets:
+        """The parameter sets in force behind the last sample."""
+        return self._sets
+
+    def enter(self, entry: SampleEntry) -> None:
+        """Go on with the samples of an entry, as a decoder does that is given its parameter sets."""
+        self._sets = ParameterSets(entry.parameter_sets)
+        self._tracker.reset()
+
+    def take(self, sample: Buffer | None, nal_length_size: int) -> Scanned:
+        """Take the next sample; None where it cannot be read: it keeps its place in decode order."""
+        row = len(self._poc)
+        try:
+            header = None if sample is None else self._sets.read(sample, nal_length_size)
+        except CorruptError:
+            header = None
+        if header is None:
+            self._tracker.lose()
+            step, poc = None, self._poc[-1] if row else 0
+        else:
+            step = self._tracker.step(header)
+            self._current += step.starts_sequence
+            poc = step.poc
+            if step.verdict is Verdict.NOT_STARTED and row:
+                poc = self._poc[-1]  # behind damage: as if it could not be read
+        self._sequence.append(self._current)
+        self._poc.append(poc)
+        return Scanned(row, header, step)
+
+    def rank(self) -> NDArray[np.int64]:
+        """Give each sample's place in the order of showing, int64 (samples,)."""
+        count = len(self._poc)
+        rank = np.empty(count, dtype=np.int64)
+        rank[np.lexsort((np.array(self._poc, np.int64), np.array(self._sequence, np.int64)))] = np.arange(
+            count
+        )
+        return rank
+
+
 def scan_headers(samples: Samples, reader: SampleReader, watch: Watch | None = None) -> NDArray[np.int64]:
     """Fill in the kinds of all samples that can be read; give each row's rank in the order of showing, int64 (samples,).
 
-    Order counts (H.265 8.3.1) rise within a coded video sequence; sequences follow each other. A sample whose header cannot be
-    read keeps its place in decode order. All bytes of the track are read.
+    All bytes of the track are read.
     """
     count = len(samples)
-    sequence = np.zeros(count, dtype=np.int64)
-    poc = np.zeros(count, dtype=np.int64)
-    tracker = ReferenceTracker(keep_following=False)
-    sets = ParameterSets()
+    scan = HeaderScan()
     entry: SampleEntry | None = None
-    current = 0
     for row in range(count):
         if samples.entry(row) is not entry:
             entry = samples.entry(row)
-            sets = ParameterSets(entry.parameter_sets)
-            tracker.reset()
+            scan.enter(entry)
         try:
-            header = sets.read(reader.read(row, count - 1), entry.nal_length_size)
+            sample = reader.read(row, count - 1)
         except CorruptError:
-            tracker.lose()
-            poc[row] = poc[row - 1] if row else 0
-            scanned = Scanned(row, None, None)
-        else:
-            step = tracker.step(header)
-            current += step.starts_sequence
-            poc[row] = step.poc
-            samples.learn(row, header)
-            scanned = Scanned(row, header, step)
-        sequence[row] = current
+            sample = None
+        scanned = scan.take(sample, entry.nal_length_size)
+        if scanned.header is not None:
+            samples.learn(row, scanned.header)
         if watch is not None:
             watch(scanned)
-    rank = np.empty(count, dtype=np.int64)
-    rank[np.lexsort((poc, sequence))] = np.arange(count)
-    return rank
+    return scan.rank()
