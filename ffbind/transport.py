@@ -17,6 +17,7 @@ __all__ = ["SYNC_BYTE", "Demultiplexer", "Fault", "PesStart", "Piece"]
 
 SYNC_BYTE = 0x47
 
+_HEAD = 4  # bytes of a packet's header
 _PES_HEAD = 9  # bytes up to PES_header_data_length
 _UNKNOWN = -1
 
@@ -116,8 +117,7 @@ class Demultiplexer:
         start = np.minimum(start, ends)
         lengths = ends - start
         position = self._position + np.cumsum(lengths) - lengths
-        columns = np.arange(TS_PACKET)
-        data = packets[(columns >= start[:, None]) & (columns < ends[:, None])].tobytes()
+        data = _payloads(packets, start, ends)
         self._position += len(data)
         packet = offset + rows.astype(np.int64) * grid.shape[1]
         return Piece(
@@ -200,11 +200,25 @@ def _read_headers(
         | ~(has_adaptation | has_payload)
         | (((packets[:, 1] & 0x40) != 0) & ~has_payload)
     )
-    start = np.where(has_payload & ~damaged, np.where(has_adaptation, 5 + adaptation, 4), TS_PACKET)
+    start = np.where(
+        has_payload & ~damaged, np.where(has_adaptation, _HEAD + 1 + adaptation, _HEAD), TS_PACKET
+    )
     scrambled = (flags & 0xC0) != 0
     fault = np.where(damaged, Fault.DAMAGED, np.where(scrambled, Fault.SCRAMBLED, Fault.NONE))
     discontinuity = has_adaptation & (adaptation > 0) & ((packets[:, 5] & 0x80) != 0)
     return start, fault.astype(np.uint8), discontinuity
+
+
+def _payloads(packets: NDArray[np.uint8], start: NDArray[np.int64], ends: NDArray[np.int64]) -> bytes:
+    """Bytes [start, end) of each packet, one after the other. Most packets are nothing but payload: these go in one piece."""
+    parts = []
+    done = 0
+    for row in np.flatnonzero((start != _HEAD) | (ends != TS_PACKET)).tolist():
+        parts.append(packets[done:row, _HEAD:].tobytes())
+        parts.append(packets[row, start[row] : ends[row]].tobytes())
+        done = row + 1
+    parts.append(packets[done:, _HEAD:].tobytes())
+    return b"".join(parts)
 
 
 def _without_clock(packet: bytes) -> bytes:

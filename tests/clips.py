@@ -83,6 +83,38 @@ CLIPS: dict[str, str] = {
     "rgb.mp4": f"{_MOTION} {_X265}:keyint=20 -pix_fmt gbrp",
     "cropped.mp4": f"{_MOTION} {_X265}:keyint=20 -vf crop=186:102",
     "turned.mp4": "-display_rotation 270 -i {open_gop.mp4} -c copy || -i {open_gop.mp4} -c copy -metadata:s:v rotate=90",
+    # The same streams in other containers, and in none.
+    "open_gop.mkv": "-i {open_gop.mp4} -c copy",
+    "open_gop.ts": "-i {open_gop.mp4} -c copy",
+    "open_gop.m2ts": "-i {open_gop.mp4} -c copy",
+    "open_gop.hevc": "-i {open_gop.mp4} -c copy",
+    "radl.ts": "-i {radl.mp4} -c copy",
+    "radl.hevc": "-i {radl.mp4} -c copy",
+    "two_layers.hevc": "-i {two_layers.mp4} -c copy",
+    "poc_wrap.hevc": "-i {poc_wrap.mp4} -c copy",
+    "slices.mkv": "-i {slices.mp4} -c copy",
+    "slices.hevc": "-i {slices.mp4} -c copy",
+    "in_band.hevc": "-i {in_band.mp4} -c copy",
+    "in_band.ts": "-i {in_band.mp4} -c copy",
+    "ten_bit.ts": "-i {lossless_ten_bit.mp4} -c copy",
+    "ten_bit.mkv": "-i {lossless_ten_bit.mp4} -c copy",
+    "ten_bit.hevc": "-i {lossless_ten_bit.mp4} -c copy",
+    "with_sound.mkv": "-i {with_sound.mp4} -c copy",
+    "with_sound.ts": "-i {with_sound.mp4} -c copy",
+    "one_frame.hevc": "-i {one_frame.mp4} -c copy",
+    "one_frame.ts": "-i {one_frame.mp4} -c copy",
+    # Cut in front of a CRA picture: no decoder shows its RASL pictures.
+    "cut.mkv": "-ss 1.1 -i {open_gop.mp4} -c copy",
+    "cut.ts": "-ss 1.1 -i {open_gop.mp4} -c copy",
+    "cut.hevc": "-ss 1.1 -i {open_gop.mp4} -c copy",
+    "half_rate.hevc": "-i {plain.mp4} -c copy -bsf:v hevc_mp4toannexb,hevc_metadata=tick_rate=25/2",
+    "live.mkv": "-i {with_sound.mp4} -c copy -live 1 -cluster_time_limit 200",
+    "fine_times.mkv": "-i {open_gop.mp4} -c copy -default_mode infer_no_subs -cluster_time_limit 50",
+    # The 33 bits of a time stamp (95 443.7 s) are used up in the middle.
+    "wrap.ts": "-i {open_gop.mp4} -c copy -muxdelay 0 -output_ts_offset 95442",
+    "two_programs.ts": (
+        "-i {open_gop.mp4} -i {radl.mp4} -map 0:v -map 1:v -c copy -program title=a:st=0 -program title=b:st=1"
+    ),
     # Five pictures of a few bytes each: NAL units short enough for lengths of one byte.
     "tiny.mp4": (
         "-f lavfi -i color=gray:size=64x64:rate=25:duration=0.2 -c:v libx265 -pix_fmt yuv420p -tag:v hvc1 "

@@ -26,7 +26,9 @@ _HVCC_VERSION = 1
 _REMUX = "put it into MP4 without re-encoding: ffmpeg -i IN -c copy OUT.mp4"
 
 
-def read_matroska(source: Source, demuxer: SourceInput, stream: Stream, limits: Limits) -> VideoIndex:
+def read_matroska(
+    source: Source, demuxer: SourceInput, stream: Stream, track_id: int, limits: Limits
+) -> VideoIndex:
     """Scan the blocks of one track. `source` is what `demuxer` reads from; what was read lately should be at hand there.
 
     Times are those of the blocks, from the beginning of the segment on. UnsupportedError where the bytes of a frame do not lie in
@@ -58,7 +60,7 @@ def read_matroska(source: Source, demuxer: SourceInput, stream: Stream, limits: 
         LENGTH_PREFIXED,
         Times(composition, timescale, max(last, 1), origin=0),
         fourcc="hev1" if not parameter_sets else "hvc1",
-        track_id=stream.id,
+        track_id=track_id,
         color=stream.color,
         pixel_aspect=stream.pixel_aspect,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from ffbind.avio import SourceInput, Stream
 from ffbind.errors import NotVideoError, UnsupportedError
 from ffbind.index import VideoIndex
@@ -19,13 +21,17 @@ __all__ = ["read_index"]
 _RAW, _TRANSPORT, _MATROSKA = "hevc", "mpegts", "matroska,webm"  # libavformat's names
 
 
+_FIRST_PACKETS = 64
+"""Read before the streams of a transport stream are listed: the header shows no more than the first program."""
+
+
 def read_index(
     source: Source, known: NotVideoError, track: int | None = None, *, limits: Limits | None = None
 ) -> VideoIndex:
     """Scan a file that is no MP4 or MOV, as `known` says: a raw H.265 stream, Matroska or a transport stream.
 
-    `track`: a track number of Matroska, a PID of a transport stream, 0 of a raw stream; without it the first HEVC track is taken
-    (`VideoIndex.track_id` says which). All of the file is read, once.
+    `track`: the place of a track in Matroska, from 1 on; a PID of a transport stream; 0 of a raw stream. Without it the first HEVC
+    track is taken (`VideoIndex.track_id` says which). All of the file is read, once.
 
     Raises NotVideoError (also where there is no such track), UnsupportedError for other codecs and containers, LimitError, and
     CorruptError where nothing in it can be read.
@@ -35,25 +41,34 @@ def read_index(
     with SourceInput(window) as demuxer:
         try:
             name = demuxer.format_name()
-            videos = [stream for stream in demuxer.streams() if stream.kind == "video"]
+            if name == _TRANSPORT:
+                for _ in islice(demuxer.packets(), _FIRST_PACKETS):
+                    pass
+            videos = {
+                _track_id(name, stream): stream for stream in demuxer.streams() if stream.kind == "video"
+            }
         except NotVideoError:
             raise known from None
-        hevc = [stream for stream in videos if stream.codec == "hevc"]
+        hevc = [number for number, stream in videos.items() if stream.codec == "hevc"]
         if name not in (_RAW, _TRANSPORT, _MATROSKA) or (not hevc and track is None):
-            raise explain_foreign(name, videos, known)
-        stream = hevc[0] if track is None else _named(videos, track)
+            raise explain_foreign(name, tuple(videos.values()), known)
+        number = hevc[0] if track is None else _checked(track, videos)
         if name == _MATROSKA:
-            return read_matroska(window, demuxer, stream, limits)
+            return read_matroska(window, demuxer, videos[number], number, limits)
     if name == _TRANSPORT:
-        return read_transport_stream(window, stream.id, limits)
+        return read_transport_stream(window, number, limits)
     return read_annex_b(window, limits)
 
 
-def _named(videos: list[Stream], track: int) -> Stream:
-    for stream in videos:
-        if stream.id == track and stream.codec == "hevc":
-            return stream
-        if stream.id == track:
-            raise UnsupportedError(f"track {track} is {stream.codec} video; only HEVC (H.265) is shown")
-    there = ", ".join(f"{stream.id} ({stream.codec})" for stream in videos) or "none"
-    raise NotVideoError(f"the file has no video track {track}; its video tracks are: {there}")
+def _track_id(format_name: str, stream: Stream) -> int:
+    # libavformat does not tell Matroska's track numbers; muxers count from 1.
+    return stream.index + 1 if format_name == _MATROSKA else stream.id
+
+
+def _checked(track: int, videos: dict[int, Stream]) -> int:
+    if track not in videos:
+        there = ", ".join(f"{number} ({stream.codec})" for number, stream in videos.items()) or "none"
+        raise NotVideoError(f"the file has no video track {track}; its video tracks are: {there}")
+    if videos[track].codec != "hevc":
+        raise UnsupportedError(f"track {track} is {videos[track].codec} video; only HEVC (H.265) is shown")
+    return track
