@@ -107,6 +107,7 @@ def open(  # noqa: A001
 
 
 def _read_index(source: Source, track: int | None, limits: Limits) -> VideoIndex:
+    """Read the tables of an MP4 or MOV file; anything else has none, and is scanned from the first byte to the last."""
     try:
         return isobmff.read_index(source, track=track, limits=limits)
     except NotVideoError as error:
