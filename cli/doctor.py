@@ -38,7 +38,10 @@ _STYLES = {Level.ERROR: "bold red", Level.WARNING: "bold yellow", Level.NOTE: "b
 def command(
     video: Annotated[
         Path | None,
-        typer.Argument(help="An HEVC video (MP4, MOV); without one: this installation.", readable=False),
+        typer.Argument(
+            help="An HEVC video: MP4, MOV, Matroska, MPEG-TS, raw; without one: this installation.",
+            readable=False,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
 ) -> int:

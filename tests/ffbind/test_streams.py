@@ -553,6 +553,17 @@ def packed(stream: bytes, step: int, pid: int = 256) -> bytes:
     return bytes(out)
 
 
+def test_a_stream_without_parameter_sets(clip: Callable[[str], Path]) -> None:
+    """None of its pictures can be read, which is said when opening."""
+    units = [
+        unit for unit in nal_units(clip("in_band.hevc").read_bytes()) if unit[0] >> 1 not in (32, 33, 34)
+    ]
+    with pytest.raises(
+        CorruptError, match=r"no picture in it can be read: .* its parameter sets are missing"
+    ):
+        ffbind.open(packed(b"".join(b"\0\0\0\1" + unit for unit in units), 5000))
+
+
 def test_a_pes_packet_shorter_than_it_says(clip: Callable[[str], Path]) -> None:
     """Sixteen packets lost are not seen by the counter, which has four bits; the length of the PES packet shows it."""
     data = packed(clip("open_gop.hevc").read_bytes(), 60_000)
