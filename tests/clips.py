@@ -83,11 +83,24 @@ CLIPS: dict[str, str] = {
     "rgb.mp4": f"{_MOTION} {_X265}:keyint=20 -pix_fmt gbrp",
     "cropped.mp4": f"{_MOTION} {_X265}:keyint=20 -vf crop=186:102",
     "turned.mp4": "-display_rotation 270 -i {open_gop.mp4} -c copy || -i {open_gop.mp4} -c copy -metadata:s:v rotate=90",
+    "small.mp4": f"{_MOTION} {_X265}:keyint=20:min-keyint=10:bframes=4 -vf scale=96:64",
+    "variable_rate.mp4": (
+        f"{_MOTION} {_X265}:keyint=20:bframes=3 -vf settb=1/12800,setpts=N*512+170*sin(N) -fps_mode passthrough "
+        "-enc_time_base 1/12800"
+    ),
+    "all_intra.mp4": f"{_MOTION} {_X265}:keyint=1:no-wpp=1:no-sao=1 -frames:v 12",
+    "eight_k.mp4": (
+        "-f lavfi -i testsrc2=size=7680x4320:rate=25 -frames:v 2 -c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1 "
+        "-x265-params log-level=error:bframes=0:qp=40"
+    ),
     # The same streams in other containers, and in none.
     "open_gop.mkv": "-i {open_gop.mp4} -c copy",
     "open_gop.ts": "-i {open_gop.mp4} -c copy",
     "open_gop.m2ts": "-i {open_gop.mp4} -c copy",
     "open_gop.hevc": "-i {open_gop.mp4} -c copy",
+    "small.hevc": "-i {small.mp4} -c copy",
+    "resized.hevc": "-i concat:{open_gop.hevc}|{small.hevc} -c copy",
+    "all_intra.hevc": "-i {all_intra.mp4} -c copy",
     "radl.ts": "-i {radl.mp4} -c copy",
     "radl.hevc": "-i {radl.mp4} -c copy",
     "two_layers.hevc": "-i {two_layers.mp4} -c copy",
