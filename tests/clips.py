@@ -100,6 +100,9 @@ CLIPS: dict[str, str] = {
     "open_gop.hevc": "-i {open_gop.mp4} -c copy",
     "small.hevc": "-i {small.mp4} -c copy",
     "resized.hevc": "-i concat:{open_gop.hevc}|{small.hevc} -c copy",
+    # The same size and ids, other chroma offsets in the PPS: whoever takes the wrong set gets pictures that look right.
+    "offset_chroma.mp4": f"{_MOTION} {_X265}:keyint=20:min-keyint=10:bframes=4:b-pyramid=1:ref=4:cbqpoffs=6:crqpoffs=-6",
+    "offset_chroma.hevc": "-i {offset_chroma.mp4} -c copy",
     "all_intra.hevc": "-i {all_intra.mp4} -c copy",
     "radl.ts": "-i {radl.mp4} -c copy",
     "radl.hevc": "-i {radl.mp4} -c copy",

@@ -21,14 +21,13 @@ from ffbind.index import (
     last_marked_row,
 )
 from ffbind.limits import Limits
-from ffbind.native import lib
 from ffbind.plan import Verdict
 from ffbind.scan import HeaderScan, Scanned
+from ffbind.sets import SetsInForce
 from ffbind.sources import Source
 
 __all__ = ["Table", "Times"]
 
-_PARAMETER_SETS = (32, 33, 34)
 _DEFAULT_RATE = (1, 25)  # of a raw stream that does not say, as libavformat has it
 _SIZE_LIMIT = 65535
 
@@ -59,8 +58,7 @@ class Table:
         self._scan = HeaderScan()
         for unit in known:
             self._scan.sets.add(unit)
-        self._sets = {_key(unit): unit for unit in known}
-        self._entries: list[dict[tuple[int, int], bytes]] = [dict(self._sets)] if known else []
+        self._sets = SetsInForce(known)
         self._rows: list[tuple[int, int, int, int, int]] = []  # offset, size, kind, temporal id, entry
         self._shown: list[bool] = []
         self._readable = 0
@@ -79,39 +77,22 @@ class Table:
         kind, temporal_id = Kind.UNKNOWN, 0
         if scanned.header is not None and sample is not None:
             self._readable += 1
-            if not damaged:
-                self._follow_sets(scanned, sample)
+            if not damaged and scanned.step is not None:
+                self._sets.take(sample, self._nal_length_size, scanned.header, scanned.step)
+                self._limits.check(
+                    len(self._sets), self._limits.sample_entries, "different groups of parameter sets"
+                )
             if scanned.header.kind is not None:
                 kind, temporal_id = scanned.header.kind, scanned.header.temporal_id
         elif sample is not None:
             kind, temporal_id = _kind_at_least(sample, self._nal_length_size)
         self._shown.append(self._is_shown(scanned))
-        self._rows.append((offset, size, kind, temporal_id, max(len(self._entries) - 1, 0)))
+        self._rows.append((offset, size, kind, temporal_id, self._sets.current))
 
     def extend(self, row: int, end: int) -> None:
         """Let a sample reach to `end` at least, so that who reads it meets the damage there."""
         offset, size, *rest = self._rows[row]
         self._rows[row] = (offset, max(size, end - offset), *rest)  # type: ignore[assignment]
-
-    def _follow_sets(self, scanned: Scanned, sample: Buffer) -> None:
-        """Keep track of the parameter sets in force, and make an entry of them where random access needs another one.
-
-        Decoding may start at an IRAP picture with the sets of its entry and those in the sample itself. Where that is not what a
-        linear decode has by then, the entry changes. It always does where a sequence starts, so that it need not change at a CRA
-        picture in the middle of one: the decoder starts anew at a change, which its RASL pictures do not survive.
-        """
-        header, step = scanned.header, scanned.step
-        assert header is not None
-        assert step is not None
-        own = {}
-        if header.has_parameter_sets:
-            own = {_key(unit): unit for unit in _parameter_sets(sample, self._nal_length_size)}
-            self._sets |= own
-        if header.kind is None or not header.kind.is_irap or not self._sets:
-            return
-        entry = self._entries[-1] if self._entries else {}
-        if (step.starts_sequence and entry != self._sets) or {**entry, **own} != self._sets:
-            self._entries.append(dict(self._sets))
 
     def _is_shown(self, scanned: Scanned) -> bool:
         """Say whether a linear decode shows a picture for this sample; for one that cannot be read it tries."""
@@ -126,8 +107,8 @@ class Table:
 
     def rate(self) -> tuple[int, int]:
         """How long a picture lasts by the stream itself: (units, ticks a second); a 25th of a second where it does not say."""
-        for entry in self._entries:
-            duration = _parse_all(entry).picture_duration()
+        for group in self._sets.groups:
+            duration = ParameterSets(group).picture_duration()
             if duration is not None:
                 return duration
         return _DEFAULT_RATE
@@ -172,10 +153,10 @@ class Table:
             origin = int(samples["pts"][order[0]]) if times.origin is None else times.origin
             presentation["start"] = samples["pts"][order] - origin
         samples["display"] = display_column(presentation["row"], count)
-        entries = self._entries or [self._sets]
+        groups = self._sets.groups
         return VideoIndex(
             samples=samples,
-            entries=tuple(self._entry(sets, fourcc, color, pixel_aspect) for sets in entries),
+            entries=tuple(self._entry(sets, fourcc, color, pixel_aspect) for sets in groups),
             presentation=presentation,
             timescale=times.timescale,
             rotation=0,
@@ -189,14 +170,14 @@ class Table:
 
     def _entry(
         self,
-        sets: dict[tuple[int, int], bytes],
+        sets: tuple[bytes, ...],
         fourcc: str,
         color: Color | None,
         pixel_aspect: tuple[int, int],
     ) -> SampleEntry:
         width = height = 0
         try:
-            facts = _parse_all(sets).facts()
+            facts = ParameterSets(sets).facts()
         except UndecodableError:
             pass
         else:
@@ -204,7 +185,7 @@ class Table:
         return SampleEntry(
             fourcc=fourcc,
             nal_length_size=self._nal_length_size,
-            parameter_sets=tuple(sets[key] for key in sorted(sets)),
+            parameter_sets=sets,
             width=width,
             height=height,
             color=color,
@@ -220,27 +201,3 @@ def _kind_at_least(sample: Buffer, nal_length_size: int) -> tuple[Kind, int]:
     except CorruptError:
         return Kind.UNKNOWN, 0
     return (Kind.UNKNOWN, 0) if kind is None else (kind, temporal_id)
-
-
-def _parameter_sets(sample: Buffer, nal_length_size: int) -> list[bytes]:
-    """Give the VPS, SPS and PPS of the base layer in a sample whose headers were read, so its lengths add up."""
-    view, found, at = memoryview(sample), [], 0
-    while at + nal_length_size < len(view):
-        end = at + nal_length_size
-        length = int.from_bytes(view[at:end], "big")
-        at = end + length
-        if length >= 2 and view[end] >> 1 in _PARAMETER_SETS and not (view[end] & 1 or view[end + 1] >> 3):
-            found.append(bytes(view[end:at]))
-    return found
-
-
-def _key(unit: bytes) -> tuple[int, int]:
-    """Type and id: sets that have both in common replace each other."""
-    return unit[0] >> 1 & 0x3F, int(lib.ffb_params_id(unit, len(unit)))
-
-
-def _parse_all(sets: dict[tuple[int, int], bytes]) -> ParameterSets:
-    parsed = ParameterSets()
-    for key in sorted(sets):
-        parsed.add(sets[key])
-    return parsed

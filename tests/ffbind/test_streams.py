@@ -284,6 +284,33 @@ def test_limits_hold_while_scanning(name: str, clip: Callable[[str], Path]) -> N
         ffbind.open(path, limits=Limits(pixels=208 * 120 - 1))
 
 
+def test_parameter_sets_come_once_and_change(
+    clip: Callable[[str], Path], linear_hashes: Hashes, picture_hash: Hash
+) -> None:
+    """Three streams one after the other, sets in the first picture of each only; the third has those of the first again.
+
+    Each IRAP picture is reached with the sets that are in force there: no other group begins at one in the middle of a sequence.
+    """
+    names = ("open_gop.hevc", "offset_chroma.hevc", "open_gop.hevc")
+    streams = []
+    for name in names:
+        units = nal_units(clip(name).read_bytes())
+        first = next(place for place, unit in enumerate(units) if unit[0] >> 1 < 32)
+        kept = units[:first] + [unit for unit in units[first:] if unit[0] >> 1 not in (32, 33, 34)]
+        streams.append(b"".join(b"\0\0\0\1" + unit for unit in kept))
+    data = b"".join(streams)
+    wanted = [hash_ for name in names for hash_ in linear_hashes(clip(name))]
+    with ffbind.open(data, threads=3) as video:
+        assert len(video.index.entries) == 2
+        assert [picture_hash(frame) for frame in video] == wanted
+    places = random.Random(5).sample(range(len(wanted)), 60)
+    for place in places:
+        with ffbind.open(data, index=video.index) as fresh:
+            assert picture_hash(fresh[place]) == wanted[place]
+    with pytest.raises(LimitError, match="2 different groups of parameter sets, more than the 1"):
+        ffbind.open(data, limits=Limits(sample_entries=1))
+
+
 def test_a_stream_without_pictures() -> None:
     """Start codes with nothing behind them that could be read: a named error."""
     for data in (b"\0\0\1\x40\1" * 3000, b"\0\0\1\x26\1\xff" * 3000):
