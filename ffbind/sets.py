@@ -28,8 +28,8 @@ class SetsInForce:
     """
 
     def __init__(self, known: Iterable[bytes] = ()) -> None:
-        """`known`: sets from outside of the samples, in force from the beginning."""
-        self._sets: _Sets = {_key(unit): bytes(unit) for unit in known}
+        """`known`: sets from outside of the samples, in force from the beginning; those of other layers and SEI are left out."""
+        self._sets: _Sets = {_key(unit): bytes(unit) for unit in known if _is_set(unit)}
         self._groups: list[_Sets] = [dict(self._sets)] if self._sets else []
         self._current = 0
 
@@ -69,13 +69,14 @@ def _parameter_sets(sample: Buffer, nal_length_size: int) -> list[bytes]:
         begin = at + nal_length_size
         length = int.from_bytes(view[at:begin], "big")
         at = begin + length
-        if (
-            length >= 2
-            and view[begin] >> 1 in _PARAMETER_SETS
-            and not (view[begin] & 1 or view[begin + 1] >> 3)
-        ):
+        if _is_set(view[begin:at]):
             found.append(bytes(view[begin:at]))
     return found
+
+
+def _is_set(unit: Buffer) -> bool:
+    """Tell a parameter set of the base layer."""
+    return len(unit) >= 2 and unit[0] >> 1 in _PARAMETER_SETS and not unit[0] & 1 and not unit[1] >> 3
 
 
 def _key(unit: Buffer) -> tuple[int, int]:
