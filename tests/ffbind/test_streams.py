@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -669,3 +670,69 @@ def test_cut_and_changed_files_never_show_a_wrong_picture(
         # The end of a raw stream, or of PES packets without a length, is not marked: the last picture may be a part of itself.
         last = video.index.samples["display"][-1]
         assert {shown[place] for place in range(len(shown)) if place != last} <= wanted | {None}
+
+
+@pytest.mark.parametrize("name", ["open_gop.ts", "with_sound.ts", "radl.ts"])
+@pytest.mark.parametrize("rounds", [12, pytest.param(300, marks=pytest.mark.long)])
+def test_losses_never_show_a_wrong_picture(
+    name: str, rounds: int, clip: Callable[[str], Path], linear_hashes: Hashes, picture_hash: Hash
+) -> None:
+    """Packets lost, repeated and swapped at random, so that the counter shows it: a frame is one of the true ones or an error."""
+    data = clip(name).read_bytes()
+    wanted = set(linear_hashes(clip(name)))
+    with ffbind.open(data) as video:
+        pid = video.index.framing.pid
+    chance = random.Random(name)
+    shown = 0
+    for _ in range(rounds):
+        packets = [data[at : at + 188] for at in range(0, len(data), 188)]
+        own = [at // 188 for at in packets_of(data, pid, 0, len(data))]
+        at = chance.randrange(len(own))
+        match chance.randrange(3):
+            case 0:
+                for lost in own[at : at + chance.choice((1, 2, 3, 7))]:
+                    packets[lost] = b""
+            case 1:
+                packets[own[at]] *= 2
+            case 2:
+                other = own[min(at + 1 + chance.randrange(15), len(own) - 1)]
+                packets[own[at]], packets[other] = packets[other], packets[own[at]]
+        with ffbind.open(b"".join(packets)) as video:
+            got = [_or_none(video, place, picture_hash) for place in chance.sample(range(len(video)), 12)]
+        assert set(got) <= wanted | {None}
+        shown += sum(hash_ is not None for hash_ in got)
+    assert shown > 4 * rounds
+
+
+@pytest.mark.parametrize(
+    "name", ["open_gop.mkv", "live.mkv", "with_sound.ts", "open_gop.m2ts", "in_band.hevc"]
+)
+@pytest.mark.parametrize("rounds", [40, pytest.param(2000, marks=pytest.mark.long)])
+def test_changed_files_give_named_errors(name: str, rounds: int, clip: Callable[[str], Path]) -> None:
+    """Bits, bytes and pieces changed at random, at the beginning above all: nothing but our own errors comes out."""
+    whole = clip(name).read_bytes()
+    chance = random.Random(name)
+    opened = 0
+    for _ in range(rounds):
+        data = bytearray(whole)
+        for _ in range(chance.choice((1, 3, 30))):
+            place = chance.randrange(2000 if chance.random() < 0.3 else len(data))
+            match chance.randrange(4):
+                case 0:
+                    data[place] ^= 1 << chance.randrange(8)
+                case 1:
+                    del data[place : place + chance.randrange(400)]
+                case 2:
+                    data[place:place] = chance.randbytes(chance.randrange(300))
+                case 3:
+                    data[place : place + 8] = b"\0\0\0\1" + chance.randbytes(4)
+        try:
+            video = ffbind.open(bytes(data))
+        except FFbindError:
+            continue
+        opened += 1
+        assert ffbind.VideoIndex.from_json(video.index.to_json()) == video.index
+        for place in chance.sample(range(len(video)), min(len(video), 3)):
+            with suppress(FFbindError):
+                video[place].to_numpy()
+    assert opened > rounds // 10
