@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from ctypes.util import find_library
 
-__all__ = ["CLIPS", "ELEMENTARY", "REAL"]
+__all__ = ["CLIPS", "ELEMENTARY", "MP4", "REAL"]
 
 
 def _two_temporal_layers() -> str:
@@ -147,6 +147,11 @@ CLIPS: dict[str, str] = {
         "-x265-params log-level=error:keyint=60:bframes=4"
     ),
 }
+
+MP4 = tuple(
+    name for name in CLIPS if name.endswith((".mp4", ".mov")) and name not in ("large.mp4", "eight_k.mp4")
+)
+"""Clips that the reader of MP4 takes, without those that take long."""
 
 # Real files of the media folder that hold HEVC: in MP4 and MOV, and as elementary streams.
 REAL = (
