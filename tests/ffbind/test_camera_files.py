@@ -45,6 +45,10 @@ COVERED: dict[str, tuple[tuple[str, ...], str]] = {
     "moov first": (("open_gop.mp4",), "test_camera_files.py::test_tables_that_lie"),
     "co64": (("open_gop.mp4",), "test_camera_files.py::test_tables_that_lie"),
     "in-band parameter sets": (("in_band.mp4",), "test_exact.py::test_by_index_in_every_order"),
+    "parameter sets in the first sample only": (
+        ("open_gop.mp4",),
+        "test_camera_files.py::test_parameter_sets_in_the_first_sample_only",
+    ),
     "parameter sets that change, same ids": (
         ("resized.hevc",),
         "test_camera_files.py::test_parameter_sets_that_change",
@@ -238,6 +242,22 @@ def test_variable_frame_rate(clip: Callable[[str], Path], linear_hashes: Hashes,
 
 
 # Parameter sets
+
+
+def test_parameter_sets_in_the_first_sample_only(
+    base: tuple[bytes, list[Sample]], wanted: list[str], picture_hash: Hash, clip: Callable[[str], Path]
+) -> None:
+    """hev1 with an empty hvcC; later IRAP pictures come without sets, so a decoder that starts there has to know the first ones."""
+    entry, samples = base
+    with ffbind.open(clip("open_gop.mp4")) as video:
+        sets = video.index.entries[0].parameter_sets
+    data = movie.write_movie(
+        [movie.without_parameter_sets(entry)], movie.with_parameter_sets(samples, sets, [0])
+    )
+    with ffbind.open(data) as video:
+        assert video.index.entries[0].parameter_sets == ()
+        assert (video.index.samples["irap"] == np.arange(len(samples))).sum() > 3
+    check(data, wanted, picture_hash)
 
 
 def unscaled_hashes(path: Path) -> list[str]:
