@@ -11,6 +11,7 @@ import json
 import math
 import os
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -315,6 +316,15 @@ class VideoIndex:
         marked = np.where(kind == Kind.UNKNOWN, self.samples["irap"] == rows, (kind >= 16) & (kind <= 23))
         samples["irap"] = last_marked_row(marked)
         return replace(self, samples=samples)
+
+    def with_entries(self, entries: Iterable[SampleEntry], entry: ArrayLike) -> VideoIndex:
+        """Give the index with these sample entries, and the place in them of the one that each row belongs to.
+
+        For streams whose parameter sets change in the samples: random access then finds those that are in force.
+        """
+        samples = self.samples.copy()
+        samples["entry"] = _column(entry, len(self.samples), "entry")
+        return replace(self, samples=samples, entries=tuple(entries))
 
     def with_display_order(self, rank: ArrayLike) -> VideoIndex:
         """Give the index whose frames are shown by ascending rank (an integer for each row).

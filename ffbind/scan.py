@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -15,8 +15,9 @@ from .index import SampleEntry
 from .plan import ReferenceTracker, Step, Verdict
 from .reader import SampleReader
 from .samples import Samples
+from .sets import SetsInForce
 
-__all__ = ["HeaderScan", "Scanned", "Watch", "scan_headers"]
+__all__ = ["HeaderScan", "Headers", "Scanned", "Watch", "scan_headers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,25 +86,56 @@ class HeaderScan:
         return rank
 
 
-def scan_headers(samples: Samples, reader: SampleReader, watch: Watch | None = None) -> NDArray[np.int64]:
-    """Fill in the kinds of all samples that can be read; give each row's rank in the order of showing, int64 (samples,).
+@dataclass(frozen=True, slots=True, eq=False)
+class Headers:
+    """What the headers of all samples say.
 
-    All bytes of the track are read.
+    `rank`: each row's place in the order of showing, int64 (samples,); `entries`: sample entries with the parameter sets that are in
+    force where they begin, those in the samples included; `entry`: which of them each row belongs to, int64 (samples,).
     """
+
+    rank: NDArray[np.int64]
+    entries: tuple[SampleEntry, ...]
+    entry: NDArray[np.int64]
+
+
+def scan_headers(samples: Samples, reader: SampleReader, watch: Watch | None = None) -> Headers:
+    """Fill in the kinds of all samples that can be read, and tell what else their headers say. All bytes of the track are read."""
     count = len(samples)
     scan = HeaderScan()
+    sets = SetsInForce()
     entry: SampleEntry | None = None
+    # Places in the new table, by entry of the file and parameter sets.
+    places: dict[tuple[SampleEntry, tuple[bytes, ...]], int] = {}
+    column = np.zeros(count, np.int64)
+    place = 0
     for row in range(count):
-        if samples.entry(row) is not entry:
+        fresh = samples.entry(row) is not entry
+        if fresh:
             entry = samples.entry(row)
             scan.enter(entry)
+            sets = SetsInForce(entry.parameter_sets)
+        assert entry is not None
         try:
             sample = reader.read(row, count - 1)
         except CorruptError:
             sample = None
         scanned = scan.take(sample, entry.nal_length_size)
-        if scanned.header is not None:
+        before = sets.current
+        if sample is not None and scanned.header is not None and scanned.step is not None:
             samples.learn(row, scanned.header)
+            sets.take(sample, entry.nal_length_size, scanned.header, scanned.step)
+        if fresh or sets.current != before or row == 0:
+            place = places.setdefault((entry, sets.groups[sets.current]), len(places))
+            samples.limits.check(
+                len(places), samples.limits.sample_entries, "different groups of parameter sets"
+            )
+        column[row] = place
         if watch is not None:
             watch(scanned)
-    return scan.rank()
+    entries = tuple(
+        # As it is where nothing else is in force: what it holds besides (SEI, other layers) stays.
+        entry if SetsInForce(entry.parameter_sets).groups == [group] else replace(entry, parameter_sets=group)
+        for entry, group in places
+    )
+    return Headers(scan.rank(), entries, column)

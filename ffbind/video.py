@@ -376,10 +376,11 @@ class Video:
         """
         with self._turn():
             samples = self._samples
-            order = scan_headers(samples, self._reader, watch)
+            headers = scan_headers(samples, self._reader, watch)
             index = samples.index.with_kinds(samples.kinds, samples.temporal_ids)
+            index = index.with_entries(headers.entries, headers.entry)
             if not index.has_composition_times:
-                index = index.with_display_order(order)
+                index = index.with_display_order(headers.rank)
                 samples.pictures.clear()  # they were placed in the wrong order
             samples.index = index
             return index
