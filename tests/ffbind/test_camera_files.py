@@ -53,6 +53,10 @@ COVERED: dict[str, tuple[tuple[str, ...], str]] = {
         ("resized.hevc",),
         "test_camera_files.py::test_parameter_sets_that_change",
     ),
+    "parameter sets that change, in the first sample of each part only": (
+        ("open_gop.mp4", "offset_chroma.mp4"),
+        "test_camera_files.py::test_parameter_sets_that_change_unseen",
+    ),
     "several sample entries": (
         ("open_gop.mp4", "small.mp4"),
         "test_camera_files.py::test_two_sample_entries",
@@ -258,6 +262,37 @@ def test_parameter_sets_in_the_first_sample_only(
         assert video.index.entries[0].parameter_sets == ()
         assert (video.index.samples["irap"] == np.arange(len(samples))).sum() > 3
     check(data, wanted, picture_hash)
+
+
+@pytest.mark.parametrize("scanned", [True, False])
+@pytest.mark.parametrize("fourcc", [b"hev1", b"hvc1"])
+def test_parameter_sets_that_change_unseen(
+    clip: Callable[[str], Path], linear_hashes: Hashes, picture_hash: Hash, scanned: bool, fourcc: bytes
+) -> None:
+    """Two parts with sets of the same ids, each part's in its first sample only, hvcC with those of the first part.
+
+    Whoever starts at a later IRAP picture of the second part with the sets of hvcC gets pictures that look right and are not.
+    """
+    names = ("open_gop.mp4", "offset_chroma.mp4")
+    samples: list[Sample] = []
+    hashes: list[str] = []
+    for name in names:
+        data = clip(name).read_bytes()
+        with ffbind.open(data) as video:
+            sets = video.index.entries[0].parameter_sets
+        start = samples[-1].dts + 5000 if samples else 0
+        part = [replace(one, dts=one.dts + start, pts=one.pts + start) for one in movie.samples_of(data)]
+        samples += movie.with_parameter_sets(part, sets, [0])
+        hashes += linear_hashes(clip(name))
+    entry = movie.entry_of(clip(names[0]).read_bytes())
+    data = movie.write_movie([entry[:4] + fourcc + entry[8:]], samples)
+    index = ffbind.open(data).scan() if scanned else None
+    for place in random.Random(3).sample(range(len(hashes)), 50):
+        with ffbind.open(data, index=index) as video:
+            assert picture_hash(video[place]) == hashes[place]
+    if scanned:
+        with ffbind.open(data, index=index, threads=3) as video:
+            assert [picture_hash(frame) for frame in video] == hashes
 
 
 def unscaled_hashes(path: Path) -> list[str]:
