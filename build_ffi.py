@@ -43,6 +43,8 @@ int av_strerror(int errnum, char *errbuf, size_t errbuf_size);
 void av_log_set_level(int level);
 #define AV_LOG_FATAL ...
 #define AVERROR_EOF ...
+#define AV_NOPTS_VALUE ...
+#define AVCOL_RANGE_JPEG ...
 #define AVERROR_INVALIDDATA ...
 #define AVERROR_EXTERNAL ...
 #define AVERROR_PATCHWELCOME ...
@@ -69,7 +71,8 @@ AVPacket *av_packet_alloc(void);
 void av_packet_free(AVPacket **pkt);
 void av_packet_unref(AVPacket *pkt);
 typedef struct AVCodecParameters {
-    int codec_type; int codec_id; uint8_t *extradata; int extradata_size; int width; int height; ...;
+    int codec_type; int codec_id; uint8_t *extradata; int extradata_size; int width; int height;
+    int color_range; int color_primaries; int color_trc; int color_space; ...;
 } AVCodecParameters;
 
 /* libavformat */
@@ -78,7 +81,9 @@ unsigned avformat_version(void);
 #define AVMEDIA_TYPE_AUDIO ...
 typedef struct AVIOContext { int error; int eof_reached; ...; } AVIOContext;
 typedef struct AVInputFormat { const char *name; const char *long_name; ...; } AVInputFormat;
-typedef struct AVStream { int index; AVCodecParameters *codecpar; AVRational time_base; ...; } AVStream;
+typedef struct AVStream {
+    int index; int id; AVCodecParameters *codecpar; AVRational time_base; AVRational sample_aspect_ratio; ...;
+} AVStream;
 typedef struct AVFormatContext {
     unsigned int nb_streams; AVStream **streams; AVIOContext *pb; ...;
 } AVFormatContext;

@@ -50,7 +50,12 @@ _SUFFIXES = {".jpg": Format.JPG, ".jpeg": Format.JPG, ".png": Format.PNG, ".npy"
 
 
 def command(
-    video: Annotated[Path, typer.Argument(help="An HEVC video (MP4, MOV).", metavar="VIDEO", readable=False)],
+    video: Annotated[
+        Path,
+        typer.Argument(
+            help="An HEVC video: MP4, MOV, Matroska, MPEG-TS, raw.", metavar="VIDEO", readable=False
+        ),
+    ],
     frame: Annotated[
         list[int] | None,
         typer.Option("--frame", help="Number in presentation order, from 0; -1 is the last. Repeatable."),

@@ -38,7 +38,10 @@ _STYLES = {Level.ERROR: "bold red", Level.WARNING: "bold yellow", Level.NOTE: "b
 def command(
     video: Annotated[
         Path | None,
-        typer.Argument(help="An HEVC video (MP4, MOV); without one: this installation.", readable=False),
+        typer.Argument(
+            help="An HEVC video: MP4, MOV, Matroska, MPEG-TS, raw; without one: this installation.",
+            readable=False,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
 ) -> int:
@@ -153,12 +156,15 @@ def _shape(report: VideoReport) -> str:
 
 def _file_rows(report: VideoReport) -> list[tuple[str, str]]:
     container, pictures = report.container, report.pictures
-    if container.fragments:
+    if container.format != "MP4":
+        layout = "no index in the file"
+    elif container.fragments:
         layout = (
             f"{container.fragments} fragments, {'with' if container.has_segment_index else 'without'} sidx"
         )
     else:
         layout = f"index (moov) {'behind' if container.moov_last else 'in front of'} the data"
+    name = (container.brand or "no brand") if container.format == "MP4" else container.format
     tracks = ", ".join(
         f"{track.track_id} {track.handler} {'+'.join(track.entries)}".strip() for track in container.tracks
     )
@@ -169,8 +175,8 @@ def _file_rows(report: VideoReport) -> list[tuple[str, str]]:
     in_band = f", in {_count(pictures.in_band, 'sample')}" if pictures.in_band else ", in no sample"
     entries = " ".join(dict.fromkeys(container.sample_entries))
     return [
-        ("Container", f"{container.brand or 'no brand'}, {human_bytes(container.size)}, {layout}"),
-        ("Tracks", f"{tracks}; this is {container.track_id}"),
+        ("Container", f"{name}, {human_bytes(container.size)}, {layout}"),
+        ("Tracks", f"{tracks}; this is {container.track_id}" if tracks else f"this is {container.track_id}"),
         ("Sample entries", f"{len(container.sample_entries)} ({entries})"),
         ("Samples", f"{container.samples}, {human_bytes(container.media_bytes)}{hidden}{repeated}{outside}"),
         ("Edits", _edits(report)),

@@ -48,7 +48,12 @@ class Row:
 
 
 def command(
-    video: Annotated[Path, typer.Argument(help="An HEVC video (MP4, MOV).", metavar="VIDEO", readable=False)],
+    video: Annotated[
+        Path,
+        typer.Argument(
+            help="An HEVC video: MP4, MOV, Matroska, MPEG-TS, raw.", metavar="VIDEO", readable=False
+        ),
+    ],
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="Write here: .csv, .json or .ffindex."),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from .color import Color
 from .errors import ClosedError, NotVideoError, SourceError
 from .native import ffi, lib
 from .sources import Source, as_view
@@ -31,24 +32,31 @@ def av_error_text(code: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One stream as libavformat sees it. `kind` is 'video', 'audio' or 'other'; `codec` is FFmpeg's name."""
+    """One stream as libavformat sees it. `kind` is 'video', 'audio' or 'other'; `codec` is FFmpeg's name.
+
+    `id`: the container's name of it (track number, PID); `color` None where the container does not say.
+    """
 
     index: int
+    id: int
     kind: str
     codec: str
     width: int
     height: int
     time_base: tuple[int, int]
+    pixel_aspect: tuple[int, int]
+    color: Color | None
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One packet as libavformat reads it; `position` is its byte offset or -1; times in the stream's time base."""
+    """One packet as libavformat reads it; `position` is its byte offset or -1; times in the stream's time base, None: not known."""
 
     stream: int
     position: int
-    pts: int
-    dts: int
+    pts: int | None
+    dts: int | None
+    duration: int
     data: bytes
 
 
@@ -129,14 +137,25 @@ class Input:
                 found.append(
                     Stream(
                         index=i,
+                        id=stream.id,
                         kind=kinds.get(codecpar.codec_type, "other"),
                         codec=bytes(ffi.string(lib.avcodec_get_name(codecpar.codec_id))).decode(),
                         width=codecpar.width,
                         height=codecpar.height,
                         time_base=(stream.time_base.num, stream.time_base.den),
+                        pixel_aspect=_aspect(stream.sample_aspect_ratio),
+                        color=_color(codecpar),
                     )
                 )
             return found
+
+    def extradata(self, stream: int) -> bytes:
+        """Give what the container has for the decoder of a stream, by its index: hvcC, for HEVC in Matroska."""
+        with self._lock:
+            codecpar = lib.ffb_input_format(self._open()).streams[stream].codecpar
+            return (
+                bytes(ffi.buffer(codecpar.extradata, codecpar.extradata_size)) if codecpar.extradata else b""
+            )
 
     def packets(self) -> Iterator[Packet]:
         """Read all packets in file order, from where the last reading stopped."""
@@ -153,8 +172,9 @@ class Input:
                 item = Packet(
                     stream=packet.stream_index,
                     position=packet.pos,
-                    pts=packet.pts,
-                    dts=packet.dts,
+                    pts=_known(packet.pts),
+                    dts=_known(packet.dts),
+                    duration=packet.duration,
                     data=bytes(ffi.buffer(packet.data, packet.size)),
                 )
                 lib.av_packet_unref(packet)
@@ -174,6 +194,24 @@ class Input:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _known(time: int) -> int | None:
+    return None if time == lib.AV_NOPTS_VALUE else time
+
+
+def _aspect(ratio: Any) -> tuple[int, int]:
+    return (ratio.num, ratio.den) if ratio.num > 0 and ratio.den > 0 else (1, 1)
+
+
+def _color(codecpar: Any) -> Color | None:
+    color = Color(
+        codecpar.color_primaries,
+        codecpar.color_trc,
+        codecpar.color_space,
+        full_range=codecpar.color_range == lib.AVCOL_RANGE_JPEG,
+    )
+    return None if color == Color(2, 2, 2, full_range=False) else color
 
 
 def _free_packet(packet: Any) -> None:

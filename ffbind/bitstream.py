@@ -156,6 +156,13 @@ class ParameterSets:
         )
         return _header(sample)
 
+    def picture_duration(self) -> tuple[int, int] | None:
+        """Tell how long a picture lasts by the first SPS that says so (VUI): `(units, ticks a second)`; None where none does."""
+        units, scale = ffi.new("uint32_t *"), ffi.new("uint32_t *")
+        if lib.ffb_params_timing(self._params, -1, units, scale) < 0:
+            return None
+        return units[0], scale[0]
+
     def facts(self, sps_id: int = -1) -> SequenceFacts:
         """Tell what SPS `sps_id` says, or the one with the lowest id. UndecodableError where there is none."""
         facts = ffi.new("ffb_sps_facts *")

@@ -12,6 +12,7 @@ import math
 import os
 import reprlib
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -28,6 +29,7 @@ from .errors import (
     IndexMismatchError,
     SourceError,
 )
+from .framing import LENGTH_PREFIXED, Framing, FramingKind
 from .hevc import Kind
 from .sources import Source, SourceLike
 
@@ -64,6 +66,7 @@ PRESENTATION_DTYPE = np.dtype([("row", "<i4"), ("edit", "<u4"), ("start", "<i8")
 
 _MAGIC = b"FFBINDEX\x01\x00\r\n"
 _JSON_VERSION = 1
+_FRAMED_VERSION = 2  # with `framing`: a reader of version 1 would take the bytes for something else
 _MAX_HEADER = 64 << 20
 _MAX_ROWS = 2**31 - 1
 _TIME_LIMIT = 2**62
@@ -103,6 +106,7 @@ class VideoIndex:
     - `has_composition_times`: whether the file says in which order samples are composed. False without
       composition offsets (`pts` is `dts` then), and where two frames shown at one time prove them wrong. Then
       only the stream itself knows the order; see `with_display_order`.
+    - `framing`: how the bytes of a sample lie in the file
     """
 
     samples: StructuredArray
@@ -115,6 +119,7 @@ class VideoIndex:
     identity: str
     track_id: int
     has_composition_times: bool
+    framing: Framing = LENGTH_PREFIXED
     _source: SourceLike | None = field(default=None, repr=False)
     _by_offset: NDArray[np.intp] = field(init=False, repr=False)
     _sorted_offsets: NDArray[np.uint64] = field(init=False, repr=False)
@@ -313,6 +318,15 @@ class VideoIndex:
         samples["irap"] = last_marked_row(marked)
         return replace(self, samples=samples)
 
+    def with_entries(self, entries: Iterable[SampleEntry], entry: ArrayLike) -> VideoIndex:
+        """Give the index with these sample entries, and the place in them of the one that each row belongs to.
+
+        For streams whose parameter sets change in the samples: random access then finds those that are in force.
+        """
+        samples = self.samples.copy()
+        samples["entry"] = _column(entry, len(self.samples), "entry")
+        return replace(self, samples=samples, entries=tuple(entries))
+
     def with_display_order(self, rank: ArrayLike) -> VideoIndex:
         """Give the index whose frames are shown by ascending rank (an integer for each row).
 
@@ -408,7 +422,7 @@ class VideoIndex:
         )
 
     def _header(self) -> dict[str, Any]:
-        return {
+        header = {
             "version": _JSON_VERSION,
             "size": self.size,
             "identity": self.identity,
@@ -421,13 +435,19 @@ class VideoIndex:
             "sample_count": len(self.samples),
             "shown_count": len(self.presentation),
         }
+        if self.framing != LENGTH_PREFIXED:
+            header |= {"version": _FRAMED_VERSION, "framing": _framing_to_json(self.framing)}
+        return header
 
     @classmethod
     def _from_header(
         cls, header: dict[str, Any], samples: StructuredArray, presentation: StructuredArray
     ) -> VideoIndex:
-        if header.get("version") != _JSON_VERSION:
-            raise _malformed(f"its version is {reprlib.repr(header.get('version'))}, not {_JSON_VERSION}")
+        version = header.get("version")
+        if version not in (_JSON_VERSION, _FRAMED_VERSION):
+            raise _malformed(
+                f"its version is {reprlib.repr(version)}, not {_JSON_VERSION} or {_FRAMED_VERSION}"
+            )
         entries = header.get("entries")
         if not isinstance(entries, list):
             raise _malformed("it has no list of sample entries")
@@ -442,6 +462,9 @@ class VideoIndex:
             identity=_typed(header, "identity", str),
             track_id=_whole(header, "track_id"),
             has_composition_times=_typed(header, "has_composition_times", bool),
+            framing=LENGTH_PREFIXED
+            if version == _JSON_VERSION
+            else _framing_from_json(header.get("framing")),
         )
 
 
@@ -456,6 +479,7 @@ _ARGUMENTS = (
     "identity",
     "track_id",
     "has_composition_times",
+    "framing",
 )
 
 
@@ -507,6 +531,10 @@ def _validate(index: VideoIndex) -> None:
         raise _malformed(f"timescale {index.timescale}, size {index.size}, track {index.track_id}")
     if index.rotation not in (0, 90, 180, 270):
         raise _malformed(f"rotation {index.rotation}")
+    if index.framing.kind is not FramingKind.LENGTH_PREFIXED and any(
+        entry.nal_length_size != 4 for entry in index.entries
+    ):
+        raise _malformed("its samples have no lengths in the file, but its entries say how long these are")
     if not _all_within(samples["offset"], 0, _TIME_LIMIT):
         raise _malformed("an offset is beyond any file")
     for name, low, high in (
@@ -590,6 +618,29 @@ def _entry_from_json(document: Any) -> SampleEntry:
         ),
         dolby_vision_profile=None if profile is None else _in_range(profile, 0, 127, "Dolby Vision profile"),
     )
+
+
+def _framing_to_json(framing: Framing) -> dict[str, Any]:
+    return {
+        "kind": framing.kind.value,
+        "packet_size": framing.packet_size,
+        "phase": framing.phase,
+        "pid": framing.pid,
+    }
+
+
+def _framing_from_json(document: Any) -> Framing:
+    if not isinstance(document, dict):
+        raise _malformed("its framing is not an object")
+    try:
+        return Framing(
+            FramingKind(document.get("kind")),
+            _whole(document, "packet_size"),
+            _whole(document, "phase"),
+            _whole(document, "pid"),
+        )
+    except ValueError as error:
+        raise _malformed(f"its framing is {document}") from error
 
 
 def _parse_json(text: str | bytes) -> dict[str, Any]:

@@ -24,9 +24,11 @@ from numpy.typing import NDArray
 from .color import Color
 from .cores import usable_cores
 from .errors import DecoderError, FFbindError, LimitError, NativeError, UnsupportedError
+from .framing import FramingKind
 from .hevc import Kind
 from .index import VideoIndex
 from .isobmff.layout import EditEntry, Layout, TrackFacts, read_layout
+from .magic import HEAD_BYTES, name_container
 from .names import name_profile
 
 if TYPE_CHECKING:
@@ -371,10 +373,12 @@ class Picture:
 class Container:
     """How the file holds them; the parts of `Layout` that are facts of the file, and sizes in bytes.
 
+    `format`: MP4 (MOV too), Matroska, MPEG-TS or raw stream; what only an MP4 has is empty, 0 or False of the others.
     `hidden`: samples that are never on screen; `repeated`: frames shown beyond the first time of their sample;
     `outside`: samples that reach beyond the end of the file; `first_frame`: seconds at which the first frame is shown.
     """
 
+    format: str
     brand: str
     size: int
     media_bytes: int
@@ -496,6 +500,8 @@ _LISTED = 5
 _PQ, _HLG = 16, 18
 _LONG_WAY = 150  # samples to decode for one frame: a second or so at 1080p on one core
 _MANY_FRAGMENTS = 1000
+_MATROSKA = "Matroska"
+_FORMATS = {FramingKind.ANNEX_B: "raw stream", FramingKind.TRANSPORT_STREAM: "MPEG-TS"}
 
 
 def describe_video(video: Video, progress: Callable[[int, int], None] | None = None) -> VideoReport:
@@ -504,12 +510,12 @@ def describe_video(video: Video, progress: Callable[[int, int], None] | None = N
     `progress` is called with the number of samples read and of all, now and then. The video is scanned after that
     (`Video.scan`). Raises what opening and scanning raise; what is wrong with single samples is a finding.
     """
-    layout = read_layout(video.source, video.index.track_id)
+    file_format, layout = _layout_of(video)
     has_composition_times = video.index.has_composition_times
     scan = _Scan(len(video.index.samples), progress)
     index = video.scan(scan.watch)
     picture = _describe_picture(video)
-    container = _describe_container(video, layout, has_composition_times)
+    container = _describe_container(video, file_format, layout, has_composition_times)
     pictures = scan.result(index)
     sync = _compare_sync(index, layout)
     gops = _measure_gops(index)
@@ -572,11 +578,34 @@ def _describe_picture(video: Video) -> Picture:
     )
 
 
-def _describe_container(video: Video, layout: Layout, has_composition_times: bool) -> Container:
+def _layout_of(video: Video) -> tuple[str, Layout]:
+    """Give the format of the file and what only an MP4 has; of other files that the IRAP pictures were found by reading them."""
+    kind = video.index.framing.kind
+    head = bytes(video.source.read_at(0, min(HEAD_BYTES, video.source.size)))
+    if kind is FramingKind.LENGTH_PREFIXED and name_container(head) != _MATROSKA:
+        return "MP4", read_layout(video.source, video.index.track_id)
+    found = Layout(
+        brand="",
+        moov_offset=0,
+        mdat_offset=None,
+        fragments=0,
+        has_segment_index=False,
+        tracks=(),
+        edits=(),
+        sync_tables=(),
+        sync=_irap_rows(video.index),
+    )
+    return _FORMATS.get(kind, _MATROSKA), found
+
+
+def _describe_container(
+    video: Video, file_format: str, layout: Layout, has_composition_times: bool
+) -> Container:
     index = video.index
     ends = index.samples["offset"] + index.samples["size"].astype(np.uint64)
     lasting = (index.ends - index.starts)[:-1]  # how long the last one is shown is another field of the file
     return Container(
+        format=file_format,
         brand=layout.brand,
         size=index.size,
         media_bytes=index.media_bytes,
@@ -733,6 +762,12 @@ def _find_troubles(report: VideoReport) -> list[Finding]:
         found.append(Finding(level, what, advice))
 
     container, sync, picture = report.container, report.sync, report.picture
+    if container.format != "MP4":
+        add(
+            Level.NOTE,
+            f"opening a {container.format} file reads all of it, to find its pictures",
+            "save the index once (`streamer index VIDEO -o VIDEO.ffindex`) and open with it; the server takes MP4 and MOV only",
+        )
     index_advice = "take irap_offset from `streamer index --scan`, not from the file's own tables"
     if not sync.tables and sync.false:
         what = f"the file has no table of random access points, which formally makes all {sync.named} samples such points"

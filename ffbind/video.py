@@ -16,7 +16,7 @@ from typing import Any, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from . import isobmff
+from . import isobmff, streams
 from .bitstream import ParameterSets, SequenceFacts
 from .color import Color
 from .cores import usable_cores
@@ -40,7 +40,6 @@ from .frame import Frame, with_fallback
 from .index import VideoIndex
 from .limits import Limits
 from .plan import Plan, plan_frames
-from .probe import explain_foreign
 from .reader import SampleReader
 from .samples import PictureCache, Samples
 from .scan import Watch, scan_headers
@@ -108,12 +107,14 @@ def open(  # noqa: A001
 
 
 def _read_index(source: Source, track: int | None, limits: Limits) -> VideoIndex:
+    """Read the tables of an MP4 or MOV file; anything else has none, and is scanned from the first byte to the last."""
     try:
         return isobmff.read_index(source, track=track, limits=limits)
     except NotVideoError as error:
         if source.size == 0:
             raise
-        raise explain_foreign(source, error) from None
+        known = error
+    return streams.read_index(source, known, track, limits=limits)
 
 
 def _check_pictures(index: VideoIndex, limits: Limits) -> None:
@@ -150,7 +151,7 @@ class Video:
         self._kept_bytes = kept_bytes
         index = index.bound_to(path if path is not None else source)
         self._samples = Samples(index, PictureCache(kept_bytes, _KEPT_PICTURES), limits)
-        self._reader = SampleReader(source, index.samples, _READ_AHEAD, limits)
+        self._reader = SampleReader(source, index.samples, _READ_AHEAD, limits, framing=index.framing)
         self._engines: list[Engine] = []
         self._reused = 0
         self._facts: SequenceFacts | None = None
@@ -375,10 +376,11 @@ class Video:
         """
         with self._turn():
             samples = self._samples
-            order = scan_headers(samples, self._reader, watch)
+            headers = scan_headers(samples, self._reader, watch)
             index = samples.index.with_kinds(samples.kinds, samples.temporal_ids)
+            index = index.with_entries(headers.entries, headers.entry)
             if not index.has_composition_times:
-                index = index.with_display_order(order)
+                index = index.with_display_order(headers.rank)
                 samples.pictures.clear()  # they were placed in the wrong order
             samples.index = index
             return index
@@ -474,7 +476,9 @@ class Video:
 
     def _new_engine(self) -> Engine:
         samples = self._samples
-        return Engine(samples, SampleReader(self._source, samples.index.samples, _READ_AHEAD, samples.limits))
+        index = samples.index
+        reader = SampleReader(self._source, index.samples, _READ_AHEAD, samples.limits, framing=index.framing)
+        return Engine(samples, reader)
 
     def _batch_size(self) -> int:
         facts = self._sequence()

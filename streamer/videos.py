@@ -9,8 +9,9 @@ from collections import OrderedDict
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from ffbind.errors import FFbindError
+from ffbind.errors import FFbindError, NotVideoError, UnsupportedError
 from ffbind.isobmff import read_index
+from ffbind.magic import HEAD_BYTES, name_container
 
 from .fetcher import Fetcher
 from .lanes.pool import Failure, LanePool, LaneVideo, Outcome
@@ -139,8 +140,23 @@ def _named(path: str, message: str) -> str:
 
 def read_index_of(storage: Storage, info: ObjectInfo) -> bytes:
     """Read the sample table (numpy, no native parser) and pack it for the lane."""
+    source = ObjectSource(storage, info)
     try:
-        return pickle.dumps(read_index(ObjectSource(storage, info)), protocol=5)
+        try:
+            return pickle.dumps(read_index(source), protocol=5)
+        except NotVideoError:
+            _refuse_streams(source)
+            raise
     except (FFbindError, StorageError) as error:
         # Without its frames, which hold all that was read and would live until the collector finds them.
         raise error.with_traceback(None) from None
+
+
+def _refuse_streams(source: ObjectSource) -> None:
+    """Say of files that only the library opens why the server does not: their samples are found by a native parser."""
+    container = name_container(source.read_at(0, min(HEAD_BYTES, source.size))) if source.size else None
+    if container is not None:
+        raise UnsupportedError(
+            f"a {container} file is not served, only MP4 and MOV are; put it into MP4 without re-encoding: "
+            "ffmpeg -i IN -c copy OUT.mp4"
+        )

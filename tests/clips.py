@@ -15,7 +15,7 @@ import subprocess
 from ctypes.util import find_library
 from pathlib import Path
 
-__all__ = ["CLIPS", "ELEMENTARY", "REAL", "make_clip"]
+__all__ = ["CLIPS", "ELEMENTARY", "MP4", "REAL", "make_clip"]
 
 _FOLDER = Path(__file__).resolve().parent.parent / ".cache" / "clips"
 
@@ -90,6 +90,54 @@ CLIPS: dict[str, str] = {
     "rgb.mp4": f"{_MOTION} {_X265}:keyint=20 -pix_fmt gbrp",
     "cropped.mp4": f"{_MOTION} {_X265}:keyint=20 -vf crop=186:102",
     "turned.mp4": "-display_rotation 270 -i {open_gop.mp4} -c copy || -i {open_gop.mp4} -c copy -metadata:s:v rotate=90",
+    "small.mp4": f"{_MOTION} {_X265}:keyint=20:min-keyint=10:bframes=4 -vf scale=96:64",
+    "variable_rate.mp4": (
+        f"{_MOTION} {_X265}:keyint=20:bframes=3 -vf settb=1/12800,setpts=N*512+170*sin(N) -fps_mode passthrough "
+        "-enc_time_base 1/12800"
+    ),
+    "all_intra.mp4": f"{_MOTION} {_X265}:keyint=1:no-wpp=1:no-sao=1 -frames:v 12",
+    "eight_k.mp4": (
+        "-f lavfi -i testsrc2=size=7680x4320:rate=25 -frames:v 2 -c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1 "
+        "-x265-params log-level=error:bframes=0:qp=40"
+    ),
+    # The same streams in other containers, and in none.
+    "open_gop.mkv": "-i {open_gop.mp4} -c copy",
+    "open_gop.ts": "-i {open_gop.mp4} -c copy",
+    "open_gop.m2ts": "-i {open_gop.mp4} -c copy",
+    "open_gop.hevc": "-i {open_gop.mp4} -c copy",
+    "small.hevc": "-i {small.mp4} -c copy",
+    "resized.hevc": "-i concat:{open_gop.hevc}|{small.hevc} -c copy",
+    # The same size and ids, other chroma offsets in the PPS: whoever takes the wrong set gets pictures that look right.
+    "offset_chroma.mp4": f"{_MOTION} {_X265}:keyint=20:min-keyint=10:bframes=4:b-pyramid=1:ref=4:cbqpoffs=6:crqpoffs=-6",
+    "offset_chroma.hevc": "-i {offset_chroma.mp4} -c copy",
+    "all_intra.hevc": "-i {all_intra.mp4} -c copy",
+    "radl.ts": "-i {radl.mp4} -c copy",
+    "radl.hevc": "-i {radl.mp4} -c copy",
+    "two_layers.hevc": "-i {two_layers.mp4} -c copy",
+    "poc_wrap.hevc": "-i {poc_wrap.mp4} -c copy",
+    "slices.mkv": "-i {slices.mp4} -c copy",
+    "slices.hevc": "-i {slices.mp4} -c copy",
+    "in_band.hevc": "-i {in_band.mp4} -c copy",
+    "in_band.ts": "-i {in_band.mp4} -c copy",
+    "ten_bit.ts": "-i {lossless_ten_bit.mp4} -c copy",
+    "ten_bit.mkv": "-i {lossless_ten_bit.mp4} -c copy",
+    "ten_bit.hevc": "-i {lossless_ten_bit.mp4} -c copy",
+    "with_sound.mkv": "-i {with_sound.mp4} -c copy",
+    "with_sound.ts": "-i {with_sound.mp4} -c copy",
+    "one_frame.hevc": "-i {one_frame.mp4} -c copy",
+    "one_frame.ts": "-i {one_frame.mp4} -c copy",
+    # Cut in front of a CRA picture: no decoder shows its RASL pictures.
+    "cut.mkv": "-ss 1.1 -i {open_gop.mp4} -c copy",
+    "cut.ts": "-ss 1.1 -i {open_gop.mp4} -c copy",
+    "cut.hevc": "-ss 1.1 -i {open_gop.mp4} -c copy",
+    "half_rate.hevc": "-i {plain.mp4} -c copy -bsf:v hevc_mp4toannexb,hevc_metadata=tick_rate=25/2",
+    "live.mkv": "-i {with_sound.mp4} -c copy -live 1 -cluster_time_limit 200",
+    "fine_times.mkv": "-i {open_gop.mp4} -c copy -default_mode infer_no_subs -cluster_time_limit 50",
+    # The 33 bits of a time stamp (95 443.7 s) are used up in the middle.
+    "wrap.ts": "-i {open_gop.mp4} -c copy -muxdelay 0 -output_ts_offset 95442",
+    "two_programs.ts": (
+        "-i {open_gop.mp4} -i {radl.mp4} -map 0:v -map 1:v -c copy -program title=a:st=0 -program title=b:st=1"
+    ),
     # Five pictures of a few bytes each: NAL units short enough for lengths of one byte.
     "tiny.mp4": (
         "-f lavfi -i color=gray:size=64x64:rate=25:duration=0.2 -c:v libx265 -pix_fmt yuv420p -tag:v hvc1 "
@@ -112,6 +160,11 @@ CLIPS: dict[str, str] = {
         "-x265-params log-level=error:keyint=60:bframes=4"
     ),
 }
+
+MP4 = tuple(
+    name for name in CLIPS if name.endswith((".mp4", ".mov")) and name not in ("large.mp4", "eight_k.mp4")
+)
+"""Clips that the reader of MP4 takes, without those that take long."""
 
 # Real files of the media folder that hold HEVC: in MP4 and MOV, and as elementary streams.
 REAL = (

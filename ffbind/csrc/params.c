@@ -193,6 +193,28 @@ static void read_vui(ffb_bits *bits, ffb_sps_facts *facts)
     }
 }
 
+/* The next part of vui_parameters(), up to the time between pictures. Left at 0 where the SPS ends before: decoders do not need
+ * it, and such streams exist. Takes a copy of the reader. */
+static void read_timing(ffb_bits bits, ffb_sps *sps)
+{
+    if (ffb_bit(&bits)) { /* chroma_loc_info_present_flag */
+        ffb_ue(&bits);
+        ffb_ue(&bits);
+    }
+    ffb_skip(&bits, 3);
+    if (ffb_bit(&bits)) { /* default_display_window_flag */
+        for (int i = 0; i < 4; i++)
+            ffb_ue(&bits);
+    }
+    if (ffb_bit(&bits)) {
+        uint32_t units = ffb_u(&bits, 32), scale = ffb_u(&bits, 32);
+        if (!bits.overrun && units > 0 && scale > 0) {
+            sps->tick_units = units;
+            sps->tick_scale = scale;
+        }
+    }
+}
+
 /* The sub-layer ordering information of an SPS: where its bits stand, for the rewrite. */
 typedef struct ordering_span {
     size_t first_bit;
@@ -294,8 +316,10 @@ static int sps_tail(ffb_bits *bits, ffb_sps *sps)
         return -1;
     facts->primaries = facts->transfer = facts->matrix = 2;
     facts->sar_width = facts->sar_height = 1;
-    if (ffb_bit(bits))
+    if (ffb_bit(bits)) {
         read_vui(bits, facts);
+        read_timing(*bits, sps);
+    }
     return bits->overrun ? -1 : 0;
 }
 
@@ -349,6 +373,44 @@ int ffb_params_add(ffb_params *params, const uint8_t *data, size_t size)
     if (nal.type == FFB_NAL_PPS)
         return add_pps(params, &nal);
     return 0;
+}
+
+int ffb_params_id(const uint8_t *data, size_t size)
+{
+    enum { HEAD_BYTES = 256 }; /* more than there can be in front of an id */
+    uint8_t rbsp[HEAD_BYTES];
+    ffb_nal nal;
+    if (!ffb_nal_open(data, size, &nal))
+        return -1;
+    ffb_bits bits = ffb_bits_of(rbsp, ffb_nal_payload(&nal, rbsp, sizeof rbsp));
+    uint32_t id = FFB_MAX_PPS;
+    if (nal.type == FFB_NAL_VPS) {
+        id = ffb_u(&bits, 4);
+    } else if (nal.type == FFB_NAL_SPS) {
+        ffb_skip(&bits, 4);
+        unsigned max_sub_layers_minus1 = ffb_u(&bits, 3);
+        ffb_skip(&bits, 1);
+        if (max_sub_layers_minus1 <= 6) {
+            profile_tier_level(&bits, max_sub_layers_minus1);
+            id = ffb_ue(&bits);
+        }
+    } else if (nal.type == FFB_NAL_PPS) {
+        id = ffb_ue(&bits);
+    }
+    return bits.overrun || id >= FFB_MAX_PPS ? -1 : (int)id;
+}
+
+int ffb_params_timing(const ffb_params *params, int sps_id, uint32_t *units, uint32_t *scale)
+{
+    for (int id = 0; id < FFB_MAX_SPS; id++) {
+        const ffb_sps *sps = &params->sps[id];
+        if (sps->valid && (sps_id == -1 || sps_id == id) && sps->tick_units > 0) {
+            *units = sps->tick_units;
+            *scale = sps->tick_scale;
+            return 0;
+        }
+    }
+    return -1;
 }
 
 int ffb_params_facts(const ffb_params *params, int sps_id, ffb_sps_facts *facts)

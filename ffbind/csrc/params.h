@@ -53,6 +53,14 @@ int ffb_params_add(ffb_params *params, const uint8_t *nal, size_t size);
 /* Fills `facts` from SPS `sps_id`, or from the one with the lowest id when it is -1. Returns 0, or -1 if there is none. */
 int ffb_params_facts(const ffb_params *params, int sps_id, ffb_sps_facts *facts);
 
+/* Reads the id of a VPS, SPS or PPS NAL unit: sets of the same type and id replace each other (H.265 7.4.2.4.2). Returns it, or
+ * -1 for other types and malformed sets. */
+int ffb_params_id(const uint8_t *nal, size_t size);
+
+/* Reads how long a picture lasts by the VUI of SPS `sps_id`, or of the first that says so when it is -1: units / scale seconds
+ * (H.265 E.3.1). Returns 0, or -1 where no SPS says. */
+int ffb_params_timing(const ffb_params *params, int sps_id, uint32_t *units, uint32_t *scale);
+
 /* Writes a copy of the SPS NAL unit in which every sps_max_num_reorder_pics and sps_max_latency_increase_plus1 is 0, so that
  * a decoder puts each picture out the moment its sample went in (H.265 C.5.2). All other bits stay as they are. `out`
  * belongs to the caller. Returns the size written, or -1 when the SPS is malformed or `capacity` is too small. */
@@ -70,6 +78,8 @@ typedef struct ffb_sps {
     int long_term_count;
     uint16_t long_term_poc_lsb[FFB_MAX_LT_SPS];
     uint8_t long_term_used[FFB_MAX_LT_SPS];
+    uint32_t tick_units; /* of the VUI's timing; 0 where it has none */
+    uint32_t tick_scale;
 } ffb_sps;
 
 typedef struct ffb_pps {

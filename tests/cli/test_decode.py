@@ -50,6 +50,16 @@ def test_selectors_reach_the_same_frame(
         assert np.array_equal(np.load(target), video[7].to_numpy("rgb24"))
 
 
+@pytest.mark.parametrize("name", ["open_gop.mkv", "open_gop.ts", "open_gop.hevc"])
+def test_other_containers(
+    clip: Callable[[str], Path], tmp_path: Path, streamer: Callable[..., Any], name: str
+) -> None:
+    run = streamer("decode", clip(name), "--frame", 33, "-o", tmp_path / "x.npy")
+    assert (run.status, run.err) == (0, "")
+    with ffbind.open(clip("open_gop.mp4")) as video:
+        assert np.array_equal(np.load(tmp_path / "x.npy"), video[33].to_numpy("rgb24"))
+
+
 def test_offset_with_and_without_irap_offset(
     plain: Path, tmp_path: Path, streamer: Callable[..., Any]
 ) -> None:

@@ -68,6 +68,29 @@ def test_video_as_text(clip: Callable[[str], Path], streamer: Callable[..., Any]
     assert "  ffmpeg -i IN -c copy -movflags +faststart OUT.mp4" in run.out.splitlines()
 
 
+@pytest.mark.parametrize(
+    ("name", "container", "track"),
+    [("open_gop.mkv", "Matroska", 1), ("open_gop.ts", "MPEG-TS", 256), ("open_gop.hevc", "raw stream", 0)],
+)
+def test_other_containers(
+    clip: Callable[[str], Path], streamer: Callable[..., Any], name: str, container: str, track: int
+) -> None:
+    """They have no tables to be wrong; what opening them costs is said."""
+    run = streamer("doctor", clip(name))
+    assert run.status == 0
+    lines = {
+        line.split(":", 1)[0]: line.split(":", 1)[1].strip() for line in run.out.splitlines() if ":" in line
+    }
+    assert lines["Container"].startswith(f"{container}, ")
+    assert lines["Container"].endswith("no index in the file")
+    assert lines["Tracks"] == f"this is {track}"
+    assert lines["note"] == f"opening a {container} file reads all of it, to find its pictures"
+    with ffbind.open(clip("open_gop.mp4")) as video:
+        gops = describe_video(video).gops
+    assert gops is not None
+    assert lines["GOPs"].startswith(f"{gops.count}, {gops.open} open")
+
+
 def test_hdr_colour_has_names(media: Path, streamer: Callable[..., Any]) -> None:
     out = streamer("doctor", media / "androidx-media" / "dolbyVision-hdr.MOV").out
     assert "primaries BT.2020, transfer HLG (ARIB STD-B67), matrix BT.2020, limited range" in out

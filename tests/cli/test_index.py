@@ -15,7 +15,9 @@ import ffbind
 from ffbind.hevc import Kind
 
 
-@pytest.mark.parametrize("name", ["plain.mp4", "fragmented.mp4", "cut_start.mp4"])
+@pytest.mark.parametrize(
+    "name", ["plain.mp4", "fragmented.mp4", "cut_start.mp4", "cut.mkv", "open_gop.ts", "cut.hevc"]
+)
 def test_csv_has_a_row_for_each_sample(
     clip: Callable[[str], Path], streamer: Callable[..., Any], name: str
 ) -> None:

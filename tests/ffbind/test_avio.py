@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import CLIPS, REAL
+from clips import MP4, REAL
 
 from ffbind._native import ffi, lib
 from ffbind.avio import Input, MemoryInput, Packet, SourceInput, av_error_text
@@ -147,7 +147,7 @@ def test_what_speaks_the_buffer_protocol_is_read_in_place(sound: bytes, sound_pa
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name in CLIPS if name != "large.mp4"] + list(REAL))
+@pytest.mark.parametrize("name", MP4 + REAL)
 def test_packets_are_the_samples_of_our_own_table(
     name: str, clip: Callable[[str], Path], request: pytest.FixtureRequest
 ) -> None:

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from clips import CLIPS as ALL_CLIPS
-from clips import ELEMENTARY
+from clips import ELEMENTARY, MP4
 from clips import REAL as ALL_REAL
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -39,9 +38,6 @@ PATIENT = settings(
 
 LARGE = ("mediabunny/video-h265.mp4", "hevcjs/hevcjs_dash_720p_frag.mp4")
 REAL = tuple(name for name in ALL_REAL if name not in LARGE)
-
-
-CLIPS = [name for name in ALL_CLIPS if name != "large.mp4"]
 
 
 @pytest.fixture(scope="session")
@@ -722,8 +718,8 @@ def test_the_lowest_id_or_the_one_that_is_asked_for() -> None:
 
 
 PROBED = (
-    *CLIPS[:3],
-    *[name for name in CLIPS if name.startswith(("yuv", "gray", "rgb", "cropped", "lossless"))],
+    *MP4[:3],
+    *[name for name in MP4 if name.startswith(("yuv", "gray", "rgb", "cropped", "lossless"))],
     *REAL,
     *LARGE,
 )
@@ -810,7 +806,7 @@ def test_zero_words_behind_an_sps_go(sps: Sps, words: int) -> None:
     assert facts_of(sps.write() + b"\0\0\3" * words) == facts_of(sps.write())
 
 
-@pytest.mark.parametrize("name", [*CLIPS, *REAL, *LARGE, *ELEMENTARY])
+@pytest.mark.parametrize("name", [*MP4, *REAL, *LARGE, *ELEMENTARY])
 def test_real_sps_say_the_same_but_for_the_delay(name: str, find: Callable[[str], Path]) -> None:
     found = [unit for unit in parameter_set_units(find(name)) if unit[0] >> 1 == 33]
     assert found

@@ -12,7 +12,18 @@ import pytest
 import ffbind
 
 ROOT = Path(__file__).resolve().parents[2]
-WITHOUT_NATIVE = ("errors", "hevc", "sources", "isobmff", "index", "plan", "color")
+WITHOUT_NATIVE = (
+    "errors",
+    "hevc",
+    "sources",
+    "isobmff",
+    "index",
+    "plan",
+    "color",
+    "framing",
+    "transport",
+    "magic",
+)
 NOT_OURS = {
     "streamer",
     "streamer_cli",

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from ffbind.color import Color
 from ffbind.errors import CorruptError, FrameIndexError, FrameTimeError, IndexMismatchError, SourceError
+from ffbind.framing import Framing, FramingKind
 from ffbind.hevc import Kind
 from ffbind.index import PRESENTATION_DTYPE, SAMPLE_DTYPE, SampleEntry, VideoIndex
 from ffbind.isobmff import read_index
@@ -420,3 +421,50 @@ def test_no_native_code_is_loaded() -> None:
         "assert not [name for name in sys.modules if name.startswith('ffbind._native')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_framing_is_saved_and_older_files_have_none(real: VideoIndex, tmp_path: Path) -> None:
+    """Version 1, without it, means lengths in front of NAL units; only another framing makes a file of version 2."""
+    assert json.loads(real.to_json())["version"] == 1
+    assert "framing" not in json.loads(real.to_json())
+    framed = replace(
+        real,
+        entries=tuple(replace(entry, nal_length_size=4) for entry in real.entries),
+        framing=Framing(FramingKind.TRANSPORT_STREAM, 192, 4, 4113),
+    )
+    assert json.loads(framed.to_json())["version"] == 2
+    framed.save(tmp_path / "index")
+    for back in (
+        VideoIndex.load(tmp_path / "index"),
+        VideoIndex.from_json(framed.to_json()),
+        pickle.loads(pickle.dumps(framed)),
+    ):
+        assert back == framed
+        assert back.framing == framed.framing
+    assert framed != real
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        None,
+        "annex_b",
+        {},
+        {"kind": "annex_b"},
+        {"kind": "annex_b", "packet_size": 188, "phase": 0, "pid": 0},
+        {"kind": "transport_stream", "packet_size": 187, "phase": 0, "pid": 256},
+        {"kind": "transport_stream", "packet_size": 188, "phase": 188, "pid": 256},
+        {"kind": "transport_stream", "packet_size": 188, "phase": 0, "pid": 8191},
+        {"kind": "other", "packet_size": 0, "phase": 0, "pid": 0},
+    ],
+)
+def test_malformed_framing(real: VideoIndex, framing: object) -> None:
+    document = json.loads(real.to_json()) | {"version": 2, "framing": framing}
+    with pytest.raises(CorruptError, match="index is malformed"):
+        VideoIndex.from_json(json.dumps(document))
+
+
+def test_lengths_of_two_bytes_do_not_go_with_start_codes(real: VideoIndex) -> None:
+    entries = (replace(real.entries[0], nal_length_size=2),)
+    with pytest.raises(CorruptError, match="no lengths in the file"):
+        replace(real, entries=entries, framing=Framing(FramingKind.ANNEX_B))

@@ -1,4 +1,4 @@
-"""What is said of files that are not ours: real files of other containers and codecs, made by the `ffmpeg` command."""
+"""What is said of files that are not read: real files of other containers and codecs, made by the `ffmpeg` command."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ import ffbind
 from ffbind.errors import CorruptError, FFbindError, NotVideoError, UnsupportedError
 from ffbind.probe import explain_foreign
 from ffbind.sources import BytesSource
+from ffbind.streams import read_index
 
 PICTURE = ["-f", "lavfi", "-i", "testsrc2=size=64x64:duration=0.2"]
 MADE: dict[str, list[str]] = {
-    "hevc.ts": ["-i", "{plain.mp4}", "-c", "copy"],
-    "hevc.mkv": ["-i", "{plain.mp4}", "-c", "copy"],
-    "hevc.h265": ["-i", "{plain.mp4}", "-c", "copy", "-f", "hevc"],
+    "hevc.avi": ["-i", "{plain.mp4}", "-c", "copy", "-f", "avi"],
     "picture.avi": [*PICTURE, "-c:v", "mpeg4"],
+    "picture.mkv": [*PICTURE, "-c:v", "mpeg4"],
+    "picture.ts": [*PICTURE, "-c:v", "mpeg2video"],
     "picture.png": [*PICTURE, "-frames:v", "1", "-f", "image2"],
     "picture.gif": PICTURE,
     "sound.wav": ["-f", "lavfi", "-i", "sine=duration=0.2"],
+    "sound.mkv": ["-f", "lavfi", "-i", "sine=duration=0.2"],
 }
 
 
@@ -29,20 +31,17 @@ MADE: dict[str, list[str]] = {
     ("name", "kind", "message"),
     [
         (
-            "hevc.ts",
+            "hevc.avi",
             UnsupportedError,
-            "HEVC video in mpegts, but only MP4 and MOV are read; put it into MP4 without re-encoding",
+            "HEVC video in avi, but only MP4, MOV, Matroska, MPEG-TS and raw streams are read; put it into MP4 without re-encoding",
         ),
-        ("hevc.mkv", UnsupportedError, "HEVC video in matroska,webm, but only MP4 and MOV are read"),
-        ("hevc.h265", UnsupportedError, "HEVC video in hevc, but only MP4 and MOV are read"),
-        (
-            "picture.avi",
-            UnsupportedError,
-            r"mpeg4 video in avi, but only HEVC \(H\.265\) in MP4 or MOV is read",
-        ),
+        ("picture.avi", UnsupportedError, r"mpeg4 video in avi, but only HEVC \(H\.265\) is shown"),
+        ("picture.mkv", UnsupportedError, "mpeg4 video in matroska,webm, but only HEVC"),
+        ("picture.ts", UnsupportedError, "mpeg2video video in mpegts, but only HEVC"),
         ("picture.png", NotVideoError, r"a still picture \(png\), not a video"),
         ("picture.gif", UnsupportedError, "gif video in gif, but only HEVC"),
         ("sound.wav", NotVideoError, r"no video track in it \(FFmpeg calls it wav\)"),
+        ("sound.mkv", NotVideoError, r"no video track in it \(FFmpeg calls it matroska,webm\)"),
     ],
 )
 def test_other_containers_and_codecs(
@@ -72,7 +71,9 @@ def test_what_nobody_knows(data: bytes) -> None:
 def test_what_our_reader_said_of_an_mp4_holds(clip: Callable[[str], Path], media: Path) -> None:
     data = clip("plain.mp4").read_bytes()
     known = NotVideoError("as it is")
-    assert explain_foreign(BytesSource(data), known) is known
+    assert explain_foreign("mov,mp4,m4a,3gp,3g2,mj2", (), known) is known
+    with pytest.raises(NotVideoError, match="as it is"):
+        read_index(BytesSource(data), known)
     with pytest.raises(NotVideoError, match="no video track"):
         ffbind.open(media / "androidx-media" / "sample_audio_only.mp4")
 
@@ -85,4 +86,4 @@ def test_a_failing_source_is_no_opinion(clip: Callable[[str], Path]) -> None:
             raise CorruptError("own")
 
     with pytest.raises(CorruptError, match="own"):
-        explain_foreign(Failing(b"RIFF" + bytes(100)), NotVideoError("known"))
+        read_index(Failing(b"RIFF" + bytes(100)), NotVideoError("known"))

@@ -58,8 +58,58 @@ def test_reading_goes_as_far_as_the_caller_will() -> None:
     reader.run(300, 305)
     reader.run(301, 309)
     assert source.ranges[2:] == [(30_000, 1000)]
-    reader.run(305, 310)
-    assert source.ranges[3:] == [(30_500, 1000)]
+    reader.run(305, 310)  # up to 309 they are at hand
+    assert source.ranges[3:] == [(31_000, 1000)]
+
+
+def test_a_second_pass_reads_nothing() -> None:
+    """Whatever the order: what was read stays at hand while it fits in `kept`."""
+    source = Watched()
+    reader = SampleReader(source, _samples(*(_row(n) for n in range(5000))), ahead=1000)
+    for n in range(5000):
+        reader.read(n)
+    assert len(source.ranges) == 500
+    for n in random.Random(2).sample(range(5000), 5000):
+        assert reader.read(n) == DATA[n * 100 : n * 100 + 100]
+    reader.run(0, 4999)
+    assert (reader.reads, reader.bytes, len(source.ranges)) == (500, 500_000, 500)
+
+
+def test_what_is_kept_is_bounded_and_the_oldest_leaves() -> None:
+    """Least recently used first; one run stays whatever its size."""
+    source = Watched()
+    rows = _samples(*(_row(n) for n in range(100)))
+    reader = SampleReader(source, rows, ahead=1000, kept=3 * 1512)
+    for n in (0, 10, 20, 0, 30):
+        reader.read(n)
+    assert len(source.ranges) == 4
+    for n in (0, 20, 30):
+        reader.read(n)
+    assert len(source.ranges) == 4
+    reader.read(10)
+    assert len(source.ranges) == 5
+    reader = SampleReader(source, rows, ahead=1000, kept=0)
+    source.ranges.clear()
+    for n in (0, 5, 9, 10, 0):
+        reader.read(n)
+    assert source.ranges == [(0, 1000), (1000, 1000), (0, 1000)]
+
+
+def test_runs_that_overlap() -> None:
+    """A run that was read again as part of a longer one gives way to it, and every row is still found."""
+    source = Watched()
+    rows = _samples(*(_row(n) for n in range(1000)))
+    chance = random.Random(3)
+    reader = SampleReader(source, rows, ahead=1000, kept=20_000)
+    for _ in range(3000):
+        n = chance.randrange(1000)
+        before = len(source.ranges)
+        assert reader.read(n, min(n + chance.randrange(40), 999)) == DATA[n * 100 : n * 100 + 100]
+        for start, length in source.ranges[before:]:
+            assert start == n * 100  # never from a row that was at hand
+            assert all(reader.read(k) == DATA[k * 100 : k * 100 + 100] for k in range(n, n + length // 100))
+            assert len(source.ranges) == before + 1
+    assert source.ranges
 
 
 def test_gaps_backward_steps_and_overlaps() -> None:

@@ -54,7 +54,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (ffb_nal_next(&walk, &nal) == 1) {
         require(nal.size >= 2 && nal.data >= sample && nal.data + nal.size <= sample + sample_size);
         uint8_t *alone = copy_of(nal.data, nal.size);
+        const int id = ffb_params_id(alone, nal.size);
+        require(id >= -1 && id < FFB_MAX_PPS);
         ffb_params_add(params, alone, nal.size);
+        uint32_t units, scale;
+        require(ffb_params_timing(params, -1, &units, &scale) < 0 || (units > 0 && scale > 0));
         free(alone);
     }
     ffb_params_free(params);

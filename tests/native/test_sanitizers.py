@@ -121,6 +121,12 @@ def test_planes(build: Callable[..., Path], rounds: int) -> None:
     _run(program, rounds, *sorted((CORPUS / "pixels").iterdir()))
 
 
+@pytest.mark.parametrize("rounds", [20_000, pytest.param(2_000_000, marks=pytest.mark.long)])
+def test_byte_streams(build: Callable[..., Path], rounds: int) -> None:
+    """Start codes found and access units unwrapped, against the definition."""
+    _run(build(HERE / "annexb.c", CSRC / "annexb.c"), rounds)
+
+
 @pytest.mark.parametrize("rounds", [4, pytest.param(150, marks=pytest.mark.long)])
 def test_inputs_and_decoding(build: Callable[..., Path], clip: Callable[[str], Path], rounds: int) -> None:
     """libav behind ours: all that ours gives it lies in blocks of exact size, and nothing of it leaks."""

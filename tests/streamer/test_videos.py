@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -70,6 +70,27 @@ async def test_errors_carry_the_code_and_are_not_remembered(
     if code != "bad_path":
         shutil.copy(tmp_path / "clip.mp4", tmp_path / path)
         assert (await registry.acquire(path)).info.path == path
+
+
+@pytest.mark.parametrize(
+    ("name", "container"),
+    [
+        ("open_gop.mkv", "Matroska"),
+        ("open_gop.ts", "MPEG-TS"),
+        ("open_gop.m2ts", "MPEG-TS"),
+        ("open_gop.hevc", "raw stream"),
+    ],
+)
+async def test_what_only_the_library_opens_is_refused_with_its_reason(
+    registry: Videos, tmp_path: Path, clip: Callable[[str], Path], name: str, container: str
+) -> None:
+    """By its bytes, not by its name."""
+    shutil.copy(clip(name), tmp_path / "other.mp4")
+    with pytest.raises(
+        OpenError, match=f"other.mp4: a {container} file is not served, only MP4 and MOV are"
+    ) as caught:
+        await registry.acquire("other.mp4")
+    assert caught.value.code == "unsupported_codec"
 
 
 async def test_a_replaced_file_is_another_video(registry: Videos, tmp_path: Path) -> None:
