@@ -46,11 +46,11 @@ from .limits import Limits
 if TYPE_CHECKING:
     from .color import Color
     from .decoder import Decoder
-    from .engine import Stats
     from .frame import Frame
     from .index import VideoIndex
     from .plan import Plan
     from .sources import Source
+    from .stats import Stats
     from .video import Frames, Video, open  # noqa: A004
 
 __all__ = [
@@ -99,7 +99,7 @@ _LAZY = {
     "Frames": "video",
     "Plan": "plan",
     "Source": "sources",
-    "Stats": "engine",
+    "Stats": "stats",
     "Video": "video",
     "VideoIndex": "index",
     "open": "video",

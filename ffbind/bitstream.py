@@ -6,6 +6,7 @@ Source: ITU-T H.265 7.3 (syntax), ISO/IEC 14496-15 (framing in samples).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -14,10 +15,35 @@ from .errors import CorruptError, UndecodableError
 from .hevc import Kind
 from .native import ffi, lib
 
-__all__ = ["Buffer", "ParameterSets", "Reference", "SampleHeader", "SequenceFacts", "sample_kind"]
+__all__ = [
+    "Buffer",
+    "ParameterSets",
+    "Reference",
+    "SampleHeader",
+    "SequenceFacts",
+    "brings_parameter_sets",
+    "sample_kind",
+]
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
+_BRINGS = (
+    lib.FFB_SAMPLE_HAS_SETS
+    | lib.FFB_SAMPLE_EOS_BEFORE
+    | lib.FFB_SAMPLE_EOS_AFTER
+    | lib.FFB_SAMPLE_LASTING_SEI
+)
+_MARKS = [
+    (
+        bool(mark & lib.FFB_REFERENCE_USED),
+        bool(mark & lib.FFB_REFERENCE_LONG),
+        bool(mark & lib.FFB_REFERENCE_LSB),
+    )
+    for mark in range(8)
+]
+"""Used, long term, by low bits: of each value of reference_flags."""
+
+_KINDS = {kind.value: kind for kind in Kind}
 _PIXEL_FORMATS = {0: "gray", 1: "yuv420p", 2: "yuv422p", 3: "yuv444p"}
 
 
@@ -34,8 +60,7 @@ class Reference(NamedTuple):
     by_lsb: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SampleHeader:
+class SampleHeader(NamedTuple):
     """What the headers of one sample say. `kind` is None where the sample holds no picture of the base layer."""
 
     kind: Kind | None
@@ -46,6 +71,8 @@ class SampleHeader:
     references: tuple[Reference, ...]
     shown: bool  # pic_output_flag
     has_parameter_sets: bool
+    brings: bool  # something that later samples need: parameter sets, an end of sequence, SEI that lasts
+    many_slices: bool  # more than one slice segment
     sequence_ends_before: bool  # an end-of-sequence NAL unit in front of the picture
     sequence_ends_after: bool
 
@@ -62,6 +89,7 @@ class SequenceFacts:
     bit_depth: int
     chroma_format: int
     max_num_reorder: int
+    max_dec_pic_buffering: int
     color: Color
     pixel_aspect: tuple[int, int]
 
@@ -94,20 +122,23 @@ def _header(sample: Any) -> SampleHeader:
         raise CorruptError("the sample is damaged: the first slice of its picture is missing")
     if flags & lib.FFB_SAMPLE_TWO_PICTURES:
         raise CorruptError("the sample is malformed: it holds more than one picture")
-    used, long_term, by_lsb = lib.FFB_REFERENCE_USED, lib.FFB_REFERENCE_LONG, lib.FFB_REFERENCE_LSB
-    values, marks = sample.reference, sample.reference_flags
+    count = sample.reference_count
     return SampleHeader(
-        kind=Kind(sample.nal_type) if sample.nal_type >= 0 else None,
+        kind=_KINDS.get(sample.nal_type),
         temporal_id=sample.temporal_id,
         sps_id=sample.sps_id,
         poc_lsb=sample.poc_lsb,
         log2_max_poc_lsb=sample.log2_max_poc_lsb,
         references=tuple(
-            Reference(values[i], bool(marks[i] & used), bool(marks[i] & long_term), bool(marks[i] & by_lsb))
-            for i in range(sample.reference_count)
+            Reference(value, *_MARKS[mark])
+            for value, mark in zip(
+                ffi.unpack(sample.reference, count), ffi.unpack(sample.reference_flags, count), strict=True
+            )
         ),
         shown=bool(flags & lib.FFB_SAMPLE_OUTPUT),
         has_parameter_sets=bool(flags & lib.FFB_SAMPLE_HAS_SETS),
+        brings=bool(flags & _BRINGS),
+        many_slices=bool(flags & lib.FFB_SAMPLE_MANY_SLICES),
         sequence_ends_before=bool(flags & lib.FFB_SAMPLE_EOS_BEFORE),
         sequence_ends_after=bool(flags & lib.FFB_SAMPLE_EOS_AFTER),
     )
@@ -121,6 +152,13 @@ def sample_kind(data: Buffer, nal_length_size: int) -> tuple[Kind | None, int]:
     sample = ffi.new("ffb_sample *")
     _check(lib.ffb_sample_kind(ffi.from_buffer("uint8_t[]", data), len(data), nal_length_size, sample))
     return (Kind(sample.nal_type) if sample.nal_type >= 0 else None), sample.temporal_id
+
+
+def brings_parameter_sets(data: Buffer, nal_length_size: int) -> bool:
+    """Tell whether a sample carries VPS, SPS or PPS of the base layer. CorruptError where the NAL units do not fit the sample."""
+    sample = ffi.new("ffb_sample *")
+    _check(lib.ffb_sample_kind(ffi.from_buffer("uint8_t[]", data), len(data), nal_length_size, sample))
+    return bool(sample.flags & lib.FFB_SAMPLE_HAS_SETS)
 
 
 class ParameterSets:
@@ -145,6 +183,12 @@ class ParameterSets:
             raise CorruptError(
                 "a parameter set (VPS, SPS or PPS) cannot be read: the video's header is damaged"
             )
+
+    def add_readable(self, nal_units: Iterable[Buffer]) -> None:
+        """Take those that can be read; what refers to another one will fail."""
+        for nal_unit in nal_units:
+            with suppress(CorruptError):
+                self.add(nal_unit)
 
     def read(self, data: Buffer, nal_length_size: int) -> SampleHeader:
         """Read a sample's headers; parameter sets that it carries are taken in. CorruptError where they cannot be read."""
@@ -179,6 +223,7 @@ class ParameterSets:
             bit_depth=facts.bit_depth,
             chroma_format=facts.chroma_format,
             max_num_reorder=facts.max_num_reorder,
+            max_dec_pic_buffering=facts.max_dec_pic_buffering,
             color=Color(facts.primaries, facts.transfer, facts.matrix, bool(facts.full_range)),
             pixel_aspect=(facts.sar_width, facts.sar_height),
         )

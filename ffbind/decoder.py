@@ -1,7 +1,7 @@
-"""A persistent HEVC decoder: parameter sets in, samples in, exact pictures out, one for each sample and at once.
+"""A container-free decoder: parameter sets in, samples in, exact pictures out, one for each sample and at once.
 
-The decoder is given rewritten SPS (see `ffb_sps_without_delay`), so it holds no picture back: a picture comes out the moment its
-sample goes in, in decode order. Which order to show them in is the business of whoever knows times or order counts.
+No picture is held back to be reordered: it comes out the moment its sample goes in, in decode order. Which order to show them in is the
+business of whoever knows times or order counts.
 """
 
 from __future__ import annotations
@@ -9,40 +9,20 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from .avio import av_error_text
-from .bitstream import Buffer, ParameterSets, SampleHeader
-from .errors import (
-    ClosedError,
-    CorruptError,
-    DecoderError,
-    ForkedError,
-    UndecodableError,
-    UnsupportedError,
-)
-from .frame import Frame, NativePicture
+from .bitstream import Buffer, ParameterSets
+from .errors import ClosedError, CorruptError, FFbindError, ForkedError, UndecodableError
+from .frame import Frame
 from .isobmff.entries import parse_hvcc
 from .limits import Limits
-from .native import ffi, lib
-from .plan import ReferenceTracker, Step, Verdict
+from .native import keeps_following
+from .native_decoder import NativeDecoder, check_sequence
+from .references import ReferenceTracker, Verdict
 
-__all__ = ["Decoder", "Outcome"]
-
-_KEEPS_FOLLOWING = 62 << 16  # from FFmpeg 8 on, a missing Foll picture is an error
-_SCREEN_CONTENT_PROFILES = (9, 11)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one sample. `picture` is None unless `step` says DECODE and the stream shows the picture."""
-
-    header: SampleHeader
-    step: Step
-    picture: NativePicture | None
+__all__ = ["Decoder"]
 
 
 class Decoder:
@@ -68,21 +48,20 @@ class Decoder:
         if isinstance(parameter_sets, (bytes, bytearray, memoryview)):
             nal_length_size, parameter_sets = parse_hvcc(parameter_sets)
         self._nal_length_size = nal_length_size
+        self._parameter_sets = tuple(bytes(nal_unit) for nal_unit in parameter_sets)
         self._limits = limits or Limits()
         self._lock = threading.RLock()
         self._process = os.getpid()
-        self._tracker = ReferenceTracker(keep_following=lib.avcodec_version() >= _KEEPS_FOLLOWING)
-        self._sets = ParameterSets()
-        self._tag = 0
         self._closed = False
-        self._native: Any = None
-        self.opened = 0  # native decoders opened so far
-        self.read_headers = False  # whether the headers of the last sample could be read, damaged or not
-        parameter_sets = tuple(parameter_sets)
-        ParameterSets(parameter_sets)
-        self.restart(parameter_sets)
+        self._tracker = ReferenceTracker(keep_following=keeps_following())
+        self._sets = ParameterSets(self._parameter_sets)
+        self._native = NativeDecoder(self._limits)
+        self._native.start(self._parameter_sets, nal_length_size)
 
-    # The plain interface
+    @property
+    def opened(self) -> int:
+        """Decoders of libavcodec opened so far: one, and one more after each damaged sample that it found."""
+        return self._native.opened
 
     def decode(self, sample: Buffer) -> Frame | None:
         """Decode the next sample in decode order.
@@ -91,20 +70,38 @@ class Decoder:
         shown, a sample without a picture. CorruptError when the sample is damaged, UndecodableError when pictures that it
         refers to were not decoded; after damage, decoding goes on at the next IRAP.
         """
-        outcome = self.push(sample)
-        if outcome.step.verdict is Verdict.NOT_STARTED:
-            raise UndecodableError("decoding starts at an IRAP picture: feed samples from one on")
-        if outcome.step.verdict is Verdict.MISSING:
-            raise UndecodableError("pictures that this one refers to were not decoded")
-        if outcome.picture is None or outcome.header.kind is None:
-            return None
-        return Frame(outcome.picture, kind=outcome.header.kind)
+        with self._turn():
+            try:
+                header = self._sets.read(sample, self._nal_length_size)
+            except CorruptError:
+                self._lose()
+                raise
+            if header.kind is not None:
+                check_sequence(self._sets.facts(header.sps_id), self._limits)
+            step = self._tracker.step(header)
+            picture = None
+            try:
+                if step.forget:
+                    self._native.forget()
+                if step.verdict is Verdict.DECODE:
+                    picture = self._native.send(sample, 0)
+                elif header.brings:
+                    self._native.pass_over(sample)
+            except FFbindError:
+                self._lose()
+                raise
+            if step.verdict is Verdict.NOT_STARTED:
+                raise UndecodableError("decoding starts at an IRAP picture: feed samples from one on")
+            if step.verdict is Verdict.MISSING:
+                raise UndecodableError("pictures that this one refers to were not decoded")
+            if picture is None or header.kind is None:
+                return None
+            return Frame(picture[1], kind=header.kind)
 
     def flush(self) -> None:
         """Forget all pictures; parameter sets stay. The next sample has to be an IRAP."""
         with self._turn():
-            if self._native is not None:
-                lib.ffb_decoder_flush(self._native)
+            self._native.forget()
             self._tracker.reset()
 
     def close(self) -> None:
@@ -113,7 +110,7 @@ class Decoder:
             return  # the parent's decoder: perhaps in the middle of a picture, with its lock held for ever in this process
         with self._lock:
             self._closed = True
-            self._discard()
+            self._native.close()
 
     def __enter__(self) -> Self:
         return self
@@ -123,97 +120,15 @@ class Decoder:
     ) -> None:
         self.close()
 
-    # What Video works with
+    def _lose(self) -> None:
+        """Step over a sample that proved damaged: the next one has to be an IRAP.
 
-    def restart(self, parameter_sets: Iterable[Buffer] = (), nal_length_size: int | None = None) -> None:
-        """Start again, at an IRAP and with these parameter sets. One that cannot be read is left out: what needs it will fail."""
-        with self._turn():
-            self.flush()
-            if nal_length_size is not None:
-                self._nal_length_size = nal_length_size
-            self._entry_sets = tuple(bytes(nal_unit) for nal_unit in parameter_sets)
-            self._take_entry_sets()
-
-    def push(self, sample: Buffer, *, damaged: bool = False) -> Outcome:
-        """Take the next sample in decode order and decode it if all that it refers to is there.
-
-        A `damaged` one is only stepped over, and what does not depend on it is decoded. CorruptError when a sample proves
-        damaged: the decoder is then given up and goes on at the next IRAP; to decode the rest of the GOP, restart and step
-        over the damaged sample.
+        It may have brought parameter sets, or spoiled them: the first ones are taken, as for random access.
         """
-        with self._turn():
-            self.read_headers = False
-            try:
-                header = self._sets.read(sample, self._nal_length_size)
-            except CorruptError:
-                self.lose()
-                raise
-            self.read_headers = True
-            if header.kind is not None and not damaged:
-                self._check_sequence(header)
-            step = self._tracker.step(header, damaged=damaged)
-            native = self._ready()
-            if step.forget:
-                lib.ffb_decoder_flush(native)
-            if step.verdict is not Verdict.DECODE:
-                with ffi.from_buffer("uint8_t[]", sample) as data:
-                    self._check(lib.ffb_decoder_pass_over(native, data, len(data), self._nal_length_size))
-                return Outcome(header, step, None)
-            return Outcome(header, step, self._decode(native, sample))
-
-    def lose(self) -> None:
-        """Step over a sample that cannot even be read: the next one has to be an IRAP.
-
-        It may have brought parameter sets, or spoiled them: those of the sample entry are taken, as for random access.
-        """
-        with self._turn():
-            self._tracker.lose()
-            self._take_entry_sets()
-
-    def _take_entry_sets(self) -> None:
+        self._tracker.lose()
         self._sets.clear()
-        for nal_unit in self._entry_sets:
-            with suppress(CorruptError):
-                self._sets.add(nal_unit)
-        if self._native is not None:
-            lib.ffb_decoder_drop_front(self._native)
-        self._announced = False
-
-    def _decode(self, native: Any, sample: Buffer) -> NativePicture | None:
-        frame = ffi.new("AVFrame **")
-        self._tag += 1
-        # Given back at once: an error keeps this call's locals alive, and CPython 3.11 crashes when its cycle collector
-        # clears a memoryview that is still exported.
-        with ffi.from_buffer("uint8_t[]", sample) as data:
-            self._check(
-                lib.ffb_decoder_decode(native, data, len(data), self._nal_length_size, self._tag, frame)
-            )
-        return NativePicture(frame[0]) if frame[0] != ffi.NULL else None
-
-    def _check(self, status: int) -> None:
-        """Turn a status of our C into an error; the native decoder is then given up (decoding.md: any error discards it)."""
-        if status == lib.FFB_DECODE_OK:
-            return
-        self._discard()
-        self.lose()
-        if status == lib.FFB_DECODE_BAD_SAMPLE:
-            raise CorruptError("the sample is damaged: its NAL units do not hold together")
-        if status == lib.FFB_DECODE_WRONG_PICTURE:
-            raise DecoderError("libavcodec put out a picture of another sample; it was not used")
-        if status == lib.FFB_DECODE_DAMAGED or status == lib.AVERROR_INVALIDDATA:
-            raise CorruptError("the picture data is damaged: libavcodec found an error in it")
-        if status == lib.AVERROR_PATCHWELCOME:
-            raise UnsupportedError("the stream uses a tool of HEVC that libavcodec does not decode")
-        raise DecoderError(f"libavcodec could not decode the sample: {av_error_text(status)}")
-
-    def _check_sequence(self, header: SampleHeader) -> None:
-        """Refuse what cannot be decoded exactly, or not within limits, before libavcodec allocates anything for it."""
-        facts = self._sets.facts(header.sps_id)
-        self._limits.check_picture(facts.coded_width, facts.coded_height)
-        if facts.profile in _SCREEN_CONTENT_PROFILES:
-            raise UnsupportedError(
-                "screen content coding (SCC) profiles of HEVC are not decoded exactly by libavcodec"
-            )
+        self._sets.add_readable(self._parameter_sets)
+        self._native.announce()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -225,24 +140,3 @@ class Decoder:
             if self._closed:
                 raise ClosedError("this decoder was closed; open another one")
             yield
-
-    def _ready(self) -> Any:
-        """Give the native decoder, opened if need be, with the entry's parameter sets in front of the first sample."""
-        if self._native is None:
-            error = ffi.new("int *")
-            native = lib.ffb_decoder_open(self._limits.pixels, error)
-            if native == ffi.NULL:
-                raise DecoderError(f"libavcodec's HEVC decoder does not open: {av_error_text(error[0])}")
-            self._native = ffi.gc(native, lib.ffb_decoder_close)
-            self.opened += 1
-            self._announced = False
-        if not self._announced:
-            self._announced = True
-            for nal_unit in self._entry_sets:
-                self._check(lib.ffb_decoder_add_nal(self._native, nal_unit, len(nal_unit)))
-        return self._native
-
-    def _discard(self) -> None:
-        native, self._native = self._native, None
-        if native is not None:
-            ffi.release(native)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any, NoReturn
 
 import numpy as np
@@ -34,6 +34,16 @@ class Plane(np.ndarray[Any, np.dtype[Any]]):
         )
 
 
+@cache
+def _name(text: bytes) -> str:
+    return text.decode()
+
+
+@lru_cache(64)
+def _color(primaries: int, transfer: int, matrix: int, full_range: int) -> Color:
+    return Color(primaries, transfer, matrix, bool(full_range))
+
+
 class NativePicture:
     """Owns one AVFrame. The views that `planes` gives hold the AVFrame by themselves."""
 
@@ -50,8 +60,8 @@ class NativePicture:
         self.height = int(about.height)
         self.bit_depth = int(about.bit_depth)
         self.buffer_bytes = int(about.buffer_bytes)
-        self.pixel_format = bytes(ffi.string(about.pixel_format)).decode()
-        self.color = Color(about.primaries, about.transfer, about.matrix, bool(about.full_range))
+        self.pixel_format = _name(ffi.string(about.pixel_format))
+        self.color = _color(about.primaries, about.transfer, about.matrix, about.full_range)
 
     def planes(self) -> tuple[Plane, ...]:
         """Make views of the planes, in FFmpeg's order."""

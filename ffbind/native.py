@@ -7,13 +7,14 @@ from typing import Any
 
 from .errors import NativeError
 
-__all__ = ["FIRST_VERSION", "LAST_MAJOR", "check_version", "ffi", "lib", "version_text"]
+__all__ = ["FIRST_VERSION", "LAST_MAJOR", "check_version", "ffi", "keeps_following", "lib", "version_text"]
 
 FIRST_VERSION = 59 << 16 | 37 << 8 | 100
 """avcodec_version() of FFmpeg 5.1, the first that is supported."""
 LAST_MAJOR = 63
 """Major version of libavcodec in FFmpeg 9, the last that is supported."""
 
+_KEEPS_FOLLOWING = 62 << 16
 _RELEASE_OF_MAJOR = -54  # libavcodec 59 came with FFmpeg 5, 60 with 6, and so on
 
 
@@ -35,6 +36,11 @@ def check_version(number: int) -> None:
         f"{version_text(FIRST_VERSION)} (FFmpeg 5.1) to {LAST_MAJOR} (FFmpeg {LAST_MAJOR + _RELEASE_OF_MAJOR}); "
         "install one of these, and build ffbind again where its libraries have other names"
     )
+
+
+def keeps_following() -> bool:
+    """Tell whether the decoder wants pictures that only later ones refer to (Foll, H.265 8.3.2): from FFmpeg 8 on it does."""
+    return bool(lib.avcodec_version() >= _KEEPS_FOLLOWING)
 
 
 def _load() -> tuple[Any, Any]:

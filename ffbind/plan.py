@@ -1,198 +1,173 @@
-"""Planning: which samples a frame needs, from which decoder state, and what that costs. Pure: no I/O, no FFmpeg.
+"""Planning: which samples wanted frames need, from which decoder, and what that costs. Pure: no I/O, no FFmpeg.
 
-`ReferenceTracker` follows the decoded picture buffer over the samples that a decoder is given, so that it is known *before* decoding
-whether every picture that a sample refers to is there. Some libavcodec versions invent a grey picture for a missing reference
-and say nothing; here it is an error.
+A picture needs its references, and theirs: its closure. Everything else between the IRAP and the picture can be left out:
 
-`plan_frames` tells what a set of frames costs. The order of work is
+    decode order:    I0  P4  B2  b1  b3  P8  B6  b5  b7        (numbers: order of showing)
+    wanted b7:       I0  P4  .   .   .   P8  B6  .   b7        5 samples, where peers decode 9
 
-    bytes:    [ IRAP ][ .. ][ .. ][ .. ][ wanted ][ .. ][ IRAP ]
-    restart:  ^-------- samples sent ----------->^
-    go on:              ^ parked here: sent --->^         (only forward, only when nearer than the IRAP)
+A decoder that stands somewhere in the GOP already holds some of them, and can go on from there:
 
-until a later version sends only what the wanted frames refer to.
+    stands here:     I0  P4  .   .   .   P8 |                  its buffer holds P4 and P8
+    wanted b7:                              | B6  .   b7       2 samples
+
+`course` gives the samples to send, or None where a decoder cannot get there exactly. It is exact, since a decoder that is given these
+samples computes each of them from the same references, and with the same order counts, as one that is given all (H.265 8.3):
+
+- a reference is a picture that a linear decode has in its buffer at that point, named by its row, so it is the same picture or none
+- a decoded picture stays in the buffer as long as a linear decode keeps it there: what is sent in between is part of that one too
+- order counts go by the last picture of TemporalId 0 that is neither RASL, RADL nor sub-layer non-reference (8.3.1). Where leaving one
+  out would shift them, it is sent
+- a reference named by low bits of its order count that several pictures share is settled by what the buffer holds: then everything
+  is sent
+
+The pure functions are tested on all small streams, the result on real ones, bit for bit (tests/ffbind/test_plan.py, test_exact.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from .hevc import Kind
 from .index import VideoIndex
+from .references import Step, Verdict, order_count
 
-__all__ = ["Header", "Plan", "ReferenceTracker", "Step", "Verdict", "coalesce", "plan_frames"]
-
-
-class _Reference(Protocol):
-    @property
-    def value(self) -> int: ...
-    @property
-    def used(self) -> bool: ...
-    @property
-    def long_term(self) -> bool: ...
-    @property
-    def by_lsb(self) -> bool: ...
+__all__ = ["Linear", "Plan", "Standing", "choose", "coalesce", "course", "plan_frames"]
 
 
-class Header(Protocol):
-    """What the tracker reads of a sample's headers (see `ffbind.bitstream.SampleHeader`)."""
+class Linear(Protocol):
+    """What a linear decode from an IRAP on does with each sample; numbers in a `Step` count from `start`."""
 
     @property
-    def kind(self) -> Kind | None: ...
-    @property
-    def temporal_id(self) -> int: ...
-    @property
-    def poc_lsb(self) -> int: ...
-    @property
-    def log2_max_poc_lsb(self) -> int: ...
-    @property
-    def references(self) -> Iterable[_Reference]: ...
-    @property
-    def sequence_ends_before(self) -> bool: ...
-    @property
-    def sequence_ends_after(self) -> bool: ...
+    def start(self) -> int: ...
+
+    def step(self, row: int) -> Step | None:
+        """Give the step of a row, None where it is not known."""
 
 
-class Verdict(Enum):
-    """What is to be done with a sample."""
+class Standing(NamedTuple):
+    """Where a decoder stands in a track: an immutable value.
 
-    DECODE = "decode"
-    EMPTY = "empty"  # no picture in it
-    SKIPPED = "skipped"  # RASL of an IRAP that decoding started at: no decoder shows it (H.265 8.3.3)
-    MISSING = "missing"  # refers to pictures that the decoder does not hold
-    NOT_STARTED = "not started"  # no IRAP before it
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """The tracker's answer for one sample. `poc` is its picture order count within the coded video sequence."""
-
-    verdict: Verdict
-    poc: int = 0
-    starts_sequence: bool = False  # an IRAP with NoRaslOutputFlag 1: nothing before it is referenced
-    forget: bool = (
-        False  # a start that the decoder would not see by itself: make it forget its pictures first
-    )
-
-
-class ReferenceTracker:
-    """Picture order counts and reference pictures of a decoder that starts empty and is given samples in decode order.
-
-    `keep_following`: the decoder treats a missing picture as an error even where only later pictures would need it (the Foll
-    lists of H.265 8.3.2), as libavcodec 62 and later do.
+    - `starts`: rows of the IRAPs that it may be said to have started at: where it did, and the last one that it decoded on its way.
+      What does not need pictures from before an IRAP cannot tell the difference
+    - `position`: the row that it takes next; what lies before it is past
+    - `held`: rows of the pictures in its buffer, all of them exact
+    - `anchor`: row of the picture that the next order count goes by, -1 for none
+    - `complete`: nothing that a linear decode decodes was left out since the start
     """
 
-    def __init__(self, *, keep_following: bool) -> None:
-        self._keep_following = keep_following
-        self.reset()
+    starts: tuple[int, ...]
+    position: int
+    held: frozenset[int] = frozenset()
+    anchor: int = -1
+    complete: bool = True
 
-    def reset(self) -> None:
-        """Start empty: the next sample is the first."""
-        self._held: set[int] = set()
-        self._started = False
-        self._sequence_ended = True
-        self._rasl = (
-            Verdict.SKIPPED
-        )  # what becomes of RASL pictures of the last IRAP; DECODE: as any other picture
-        self._previous_poc = 0  # of the last TemporalId 0 picture that order counts go by, H.265 8.3.1
-        self._sent_previous_poc = 0  # the same over the samples that were decoded
-        self._left_out = False
+    @classmethod
+    def at(cls, start: int) -> Standing:
+        """Stand before an IRAP, with nothing in the buffer."""
+        return cls((start,), start)
 
-    def step(self, header: Header, *, damaged: bool = False) -> Step:
-        """Take one sample. On DECODE the picture counts as held from now on, so the caller has to decode it.
-
-        A `damaged` sample is one that the caller will not decode whatever the answer: what refers to it will be MISSING.
-        """
-        if header.sequence_ends_before:
-            self._sequence_ended = True
-        step = self._step(header, damaged)
-        if header.sequence_ends_after:
-            self._sequence_ended = True
-        return step
-
-    def lose(self) -> None:
-        """Take one sample whose headers cannot be read: it may have been anything, so wait for the next IRAP."""
-        self._started = self._sequence_ended = False
-
-    def _step(self, header: Header, damaged: bool) -> Step:
-        kind = header.kind
-        if kind is None:
-            return Step(Verdict.EMPTY)
-        starts = forget = False
-        if kind.is_irap:
-            # H.265 8.1.3: NoRaslOutputFlag. After damage a CRA is made to start as well, where it could not go on.
-            clean = kind.is_idr or kind.is_bla or self._sequence_ended
-            forget = not clean and not (self._started and self._goes_on(header))
-            starts = clean or forget
-            self._rasl = Verdict.SKIPPED if clean else Verdict.MISSING if forget else Verdict.DECODE
-            self._sequence_ended = False
-            self._started = not (starts and damaged)
-        elif not self._started or self._sequence_ended:
-            return Step(Verdict.NOT_STARTED)
-
-        poc = _order_count(header, self._previous_poc, starts)
-        sent_poc = _order_count(header, self._sent_previous_poc, starts)
-        counts = header.temporal_id == 0 and not (kind.is_sublayer_nonref or kind.is_rasl or kind.is_radl)
-        if counts:
-            self._previous_poc = poc
-        if kind.is_rasl and self._rasl is not Verdict.DECODE:
-            return Step(self._rasl, poc)
-        if starts:
-            self._held = set()
-            self._left_out = False
-        kept, missing = self._references(header, poc)
-        if damaged or missing or sent_poc != poc:
-            self._left_out = True
-            return Step(Verdict.MISSING, poc, starts)
-        self._held = kept | {poc}
-        if counts:
-            self._sent_previous_poc = poc
-        return Step(Verdict.DECODE, poc, starts, forget)
-
-    def _goes_on(self, header: Header) -> bool:
-        """Tell whether the samples left out so far change nothing for this CRA: neither its order count nor what it keeps."""
-        poc = _order_count(header, self._previous_poc, False)
-        return (
-            poc == _order_count(header, self._sent_previous_poc, False)
-            and not self._references(header, poc)[1]
+    def sent(self, row: int, step: Step, start: int, *, is_irap: bool) -> Standing:
+        """Stand behind a row that was decoded; its step is that of a linear decode from `start`."""
+        starts = self.starts
+        if is_irap and row != start:
+            starts = (row,) if step.starts_sequence else (starts[-1], row)
+        return Standing(
+            starts,
+            row + 1,
+            self.held.intersection(start + number for number in step.keeps).union((row,)),
+            row if step.counts else self.anchor,
+            self.complete and row == self.position,
         )
 
-    def _references(self, header: Header, poc: int) -> tuple[set[int], bool]:
-        """Held pictures that stay, and whether one that has to be there is not."""
-        kept: set[int] = set()
-        missing = False
-        low_bits = (1 << header.log2_max_poc_lsb) - 1
-        for reference in header.references:
-            if reference.by_lsb:
-                matches = {held for held in self._held if held & low_bits == reference.value}
-                # Two candidates are settled by the decoder as in a linear decode, unless something was left out.
-                found = len(matches) == 1 or (len(matches) > 1 and not self._left_out)
-                kept |= matches
-            else:
-                found = poc + reference.value in self._held
-                if found:
-                    kept.add(poc + reference.value)
-            if not found and (reference.used or (self._keep_following and self._left_out)):
-                missing = True
-        return kept, missing
+
+def course(
+    linear: Linear, wanted: Iterable[int], standing: Standing, *, keep_following: bool
+) -> tuple[int, ...] | None:
+    """Choose the rows to send, ascending, so that a decoder that stands here gives the wanted pictures. None where it cannot.
+
+    All wanted rows have to be of pictures that `linear` decodes. `keep_following`: also what only later pictures need has to be there
+    (see `ReferenceTracker`).
+    """
+    start, position = linear.start, standing.position
+    needed: set[int] = set()
+    open_rows = list(wanted)
+    if any(row < position for row in open_rows):
+        return None
+    everything = False
+    while True:
+        if not _close(linear, needed, open_rows, standing, keep_following):
+            return None
+        open_rows = []
+        anchor = standing.anchor
+        for row in sorted(needed):
+            step = linear.step(row)
+            assert step is not None
+            if step.ambiguous and not everything:
+                if not standing.complete:
+                    return None
+                everything = True
+                open_rows = [
+                    other
+                    for other in range(position, row)
+                    if (between := linear.step(other)) is not None and between.verdict is Verdict.DECODE
+                ]
+                break
+            if not step.starts_sequence and row != start:
+                before = linear.step(anchor) if anchor >= start else None
+                previous = None if before is None else before.poc
+                lsb = step.poc & ((1 << step.low_bits) - 1)
+                if previous is None or order_count(lsb, step.low_bits, previous) != step.poc:
+                    missing = start + step.anchor
+                    if step.anchor < 0 or missing < position or missing in needed:
+                        return None
+                    open_rows = [missing]
+                    break
+            if step.counts:
+                anchor = row
+        if not open_rows:
+            return tuple(sorted(needed))
 
 
-def _order_count(header: Header, previous: int, starts: bool) -> int:
-    """PicOrderCntVal, H.265 8.3.1."""
-    size = 1 << header.log2_max_poc_lsb
-    lsb = header.poc_lsb
-    if starts:
-        return lsb
-    previous_lsb = previous & (size - 1)
-    high = previous - previous_lsb
-    if lsb < previous_lsb and previous_lsb - lsb >= size // 2:
-        high += size
-    elif lsb > previous_lsb and lsb - previous_lsb > size // 2:
-        high -= size
-    return high + lsb
+def _close(
+    linear: Linear, needed: set[int], open_rows: list[int], standing: Standing, keep_following: bool
+) -> bool:
+    """Add rows and all that they refer to, up to what the decoder holds. False where something has to be decoded that is past."""
+    start, position, held = linear.start, standing.position, standing.held
+    while open_rows:
+        row = open_rows.pop()
+        if row in needed:
+            continue
+        if row < position:
+            if row in held:
+                continue
+            return False
+        step = linear.step(row)
+        if step is None or step.verdict is not Verdict.DECODE:
+            return False
+        needed.add(row)
+        open_rows.extend(start + number for number in (step.keeps if keep_following else step.uses))
+    return True
+
+
+def choose(
+    linear: Linear, wanted: Sequence[int], standings: Sequence[Standing | None], *, keep_following: bool
+) -> tuple[int | None, tuple[int, ...] | None]:
+    """Choose the decoder that gets to the wanted pictures with the fewest samples: its place among `standings`, and its course.
+
+    The place is None for one that starts at the IRAP of `linear`; the course is None where there is no way at all. A decoder that
+    goes on wins over one that starts as cheaply, since that leaves the other free.
+    """
+    best = course(linear, wanted, Standing.at(linear.start), keep_following=keep_following)
+    place = None
+    for i, standing in enumerate(standings):
+        if standing is None or linear.start not in standing.starts:
+            continue
+        found = course(linear, wanted, standing, keep_following=keep_following)
+        if found is not None and (best is None or len(found) < len(best) + (place is None)):
+            place, best = i, found
+    return place, best
 
 
 @dataclass(frozen=True, slots=True)

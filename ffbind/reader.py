@@ -64,6 +64,7 @@ class SampleReader:
         # First rows, ascending. No run holds all of another, so ends ascend too, and one look finds the run of a row.
         self._firsts: list[int] = []
         self._run = _Run(0, 0, 0, memoryview(b""))  # the last one used
+        self.headers = 0  # samples whose headers were read, counted by who reads them
         self.reads = 0
         self.bytes = 0
 

@@ -512,11 +512,12 @@ def describe_video(video: Video, progress: Callable[[int, int], None] | None = N
     """
     file_format, layout = _layout_of(video)
     has_composition_times = video.index.has_composition_times
+    sets_in_entry = any(entry.parameter_sets for entry in video.index.entries)
     scan = _Scan(len(video.index.samples), progress)
     index = video.scan(scan.watch)
     picture = _describe_picture(video)
     container = _describe_container(video, file_format, layout, has_composition_times)
-    pictures = scan.result(index)
+    pictures = scan.result(index, sets_in_entry=sets_in_entry)
     sync = _compare_sync(index, layout)
     gops = _measure_gops(index)
     access = _measure_access(index)
@@ -545,14 +546,14 @@ class _Scan:
         if self._progress is not None and (done % 256 == 0 or done == self._samples):
             self._progress(done, self._samples)
 
-    def result(self, index: VideoIndex) -> Pictures:
+    def result(self, index: VideoIndex, *, sets_in_entry: bool) -> Pictures:
         known = index.samples[index.samples["kind"] != Kind.UNKNOWN]
         kinds = Counter(known["kind"].tolist())
         return Pictures(
             kinds=tuple((Kind(kind).name, count) for kind, count in kinds.most_common()),
             temporal_layers=tuple(np.bincount(known["temporal_id"]).tolist()),
             in_band=self._in_band,
-            sets_in_entry=any(entry.parameter_sets for entry in index.entries),
+            sets_in_entry=sets_in_entry,
             undecodable=self._verdicts["SKIPPED"],
             broken=self._verdicts["MISSING"] + self._verdicts["NOT_STARTED"],
             unreadable=self._unreadable,

@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from copy import copy
+from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .bitstream import SampleHeader, sample_kind
+from .bitstream import SampleHeader, brings_parameter_sets, sample_kind
 from .errors import CorruptError, FFbindError
 from .frame import Frame, NativePicture
+from .framing import LENGTH_PREFIXED
 from .hevc import Kind
 from .index import SampleEntry, VideoIndex
 from .limits import Limits
 from .reader import SampleReader
+from .trace import Traces
 
 __all__ = ["PictureCache", "Samples"]
 
@@ -36,6 +39,12 @@ class PictureCache:
         self._lock = threading.Lock()
         self.bytes = 0
 
+    def limit(self, limit: int) -> None:
+        """Take this many bytes from now on; pictures leave until they fit."""
+        with self._lock:
+            self._limit = limit
+            self._make_room()
+
     def get(self, row: int) -> Frame | None:
         """Give the frame of this row if it is still here, and keep it longer."""
         with self._lock:
@@ -52,9 +61,12 @@ class PictureCache:
                 self.bytes -= old.nbytes
             self._frames[row] = frame
             self.bytes += frame.nbytes
-            while self.bytes > self._limit and len(self._frames) > self._minimum:
-                _, gone = self._frames.popitem(last=False)
-                self.bytes -= gone.nbytes
+            self._make_room()
+
+    def _make_room(self) -> None:
+        while self.bytes > self._limit and len(self._frames) > self._minimum:
+            _, gone = self._frames.popitem(last=False)
+            self.bytes -= gone.nbytes
 
     def clear(self) -> None:
         """Let go of all frames."""
@@ -75,11 +87,18 @@ class Samples:
         self.pictures = pictures
         self.kinds: NDArray[np.uint8] = index.samples["kind"].copy()
         self.temporal_ids: NDArray[np.uint8] = index.samples["temporal_id"].copy()
+        self.traces = Traces(self)
+        self.many_slices = False  # a picture of more than one slice segment was met
         self._failed: dict[int, FFbindError] = {}
         self.damaged: set[int] = set()
         self.lost: set[int] = (
             set()
         )  # damaged, and their headers tell nothing: decoding goes on at the next IRAP
+        # Streams without tables are indexed by a scan.
+        self._scanned = index.framing != LENGTH_PREFIXED or not bool((self.kinds == Kind.UNKNOWN).any())
+        # By sample entry: its first sample brings parameter sets, so others may.
+        self._changing_sets: dict[int, bool] = {}
+        self._sure_starts: set[int] = set()
 
     def __len__(self) -> int:
         return len(self.index.samples)
@@ -114,12 +133,47 @@ class Samples:
         of the sequence before.
         """
         self.damaged.add(row)
+        self.traces.drop(row)
         if lost or int(self.index.samples["irap"][row]) == row:
             self.lost.add(row)
 
     def damaged_between(self, first: int, end: int) -> int | None:
         """Find the last row known to be damaged in [first, end)."""
         return max((row for row in tuple(self.damaged) if first <= row < end), default=None)
+
+    def renew(self, index: VideoIndex) -> None:
+        """Go by an index of the same samples that a scan has made; what was planned by the old one is void."""
+        self.index = index
+        self._scanned = True
+        self.traces.clear()
+
+    def doubts_parameter_sets(self, start: int, reader: SampleReader) -> bool:
+        """Tell whether the parameter sets in force at an IRAP may be others than those of its sample entry; a scan settles it.
+
+        So it is where the first sample of the entry carries some and the IRAP does not: samples in between may have brought others.
+        (ISO/IEC 14496-15 8.4.3 wants them repeated at each IRAP.)
+        """
+        if self._scanned or start in self._sure_starts:
+            return False
+        number = int(self.index.samples["entry"][start])
+        if number not in self._changing_sets:
+            first = int(np.argmax(self.index.samples["entry"] == number))
+            self._changing_sets[number] = self._brings_sets(first, reader)
+        if self._changing_sets[number] and not self._brings_sets(start, reader):
+            return True
+        self._sure_starts.add(start)
+        return False
+
+    def meet_sets(self, row: int) -> None:
+        """Remember that a sample that is no IRAP brings parameter sets: an IRAP behind it without any is in doubt."""
+        self._changing_sets[int(self.index.samples["entry"][row])] = True
+        self._sure_starts.clear()
+
+    def _brings_sets(self, row: int, reader: SampleReader) -> bool:
+        try:
+            return brings_parameter_sets(reader.read(row), self.entry(row).nal_length_size)
+        except CorruptError:
+            return False
 
     # Kinds
 
@@ -137,6 +191,11 @@ class Samples:
                 return None
             self.kinds[row], self.temporal_ids[row] = kind, temporal_id
         return Kind(int(self.kinds[row]))
+
+    def known_kind(self, row: int) -> Kind | None:
+        """Tell what kind of picture a sample is, where it is known without reading it."""
+        kind = Kind(int(self.kinds[row]))
+        return None if kind is Kind.UNKNOWN else kind
 
     def is_irap(self, row: int, reader: SampleReader, last: int | None = None) -> bool:
         """Tell whether decoding can start at a sample, by its bytes."""
@@ -178,23 +237,24 @@ class Samples:
 
     # Frames
 
-    def keep(self, row: int, header: SampleHeader, picture: NativePicture) -> Frame:
+    def keep(self, row: int, kind: Kind, picture: NativePicture) -> Frame:
         """Make the frame of a row from its picture, and keep it for a while."""
-        assert header.kind is not None
         index = self.index
+        display = int(index.samples["display"][row])
+        start, end = index.span(display) if display >= 0 else (nan, nan)
         frame = Frame(
             picture,
-            kind=header.kind,
+            kind=kind,
             offset=self.offset(row),
             pts=int(index.samples["pts"][row]),
+            index=display,
+            time=start / index.timescale,
+            duration=(end - start) / index.timescale,
             container_color=self.entry(row).color,
             dolby_vision_profile=self.entry(row).dolby_vision_profile,
             rotation=index.rotation,
             mirrored=index.mirrored,
         )
-        display = int(index.samples["display"][row])
-        if display >= 0:
-            frame = self.at_place(frame, display)
         self.pictures.put(row, frame)
         return frame
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from .bitstream import Buffer, ParameterSets, SampleHeader
 from .errors import CorruptError
 from .index import SampleEntry
-from .plan import ReferenceTracker, Step, Verdict
 from .reader import SampleReader
+from .references import ReferenceTracker, Step, Verdict
 from .samples import Samples
 from .sets import SetsInForce
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from .bitstream import Buffer, SampleHeader
 from .native import lib
-from .plan import Step
+from .references import Step
 
 __all__ = ["SetsInForce"]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import operator
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import partial
-from itertools import groupby, islice
+from dataclasses import replace
+from itertools import islice, pairwise
 from types import TracebackType
 from typing import Any, Self, overload
 
@@ -20,7 +21,6 @@ from . import isobmff, streams
 from .bitstream import ParameterSets, SequenceFacts
 from .color import Color
 from .cores import usable_cores
-from .engine import Engine, Stats
 from .errors import (
     ArgumentError,
     BeforeIrapError,
@@ -40,19 +40,28 @@ from .frame import Frame, with_fallback
 from .index import VideoIndex
 from .limits import Limits
 from .plan import Plan, plan_frames
+from .pool import EnginePool, Result, ScanNeeded
 from .reader import SampleReader
 from .samples import PictureCache, Samples
 from .scan import Watch, scan_headers
 from .sources import FileSource, Source, SourceLike, as_source
+from .stats import Stats
 
 __all__ = ["Frames", "Video", "open"]
 
-_KEPT_BYTES = 256 << 20
+_KEPT_BYTES = 512 << 20
 _KEPT_PICTURES = 6
 """Pictures kept at least: decoding runs ahead of showing by the stream's reordering, 2 to 5 pictures in camera video."""
 
+_BATCH_FRAMES = 128
 _BATCH_BYTES = 256 << 20
-"""What the frames of one batch may take, which bounds what `frames()` holds at a time."""
+"""What is decoded at a time, which bounds what `frames()` holds: one batch is handed out while the next is decoded."""
+
+_FIRST_BATCHES = (8, 32)
+"""Frames of the first batches where they are wanted one after the other: the first comes soon."""
+
+_BACKWARDS = 16
+"""Frames decoded at once when stepping backwards."""
 
 _READ_AHEAD = 512 << 10
 
@@ -71,11 +80,11 @@ def open(  # noqa: A001
     - `source`: a path, bytes, a binary file object, or anything with the members of `ffbind.sources.Source`
     - `index`: a `VideoIndex` or the path of a saved one, which saves reading the file's tables; IndexMismatchError if it is not
       of these bytes
-    - `threads`: how many GOPs of a batch or of an iteration are decoded side by side, default all cores; a picture is always
-      decoded by one thread
+    - `threads`: how many pictures are decoded side by side, of one GOP or of several, default all cores
     - `track`: the track's id in the file; default the first enabled video track with most samples
-    - `kept_bytes`: memory for decoded pictures that are kept, for stepping back and for showing in another order than that of
-      decoding; the last few stay in any case
+    - `kept_bytes`: memory for what is kept: decoders, parked where they were last used, take half of it at most, pictures the rest
+      (for stepping back, and for showing in another order than that of decoding). One decoder and the last few pictures stay in
+      any case
     - `limits`: how large the video and its parts may be, and how much one frame may cost
 
     Raises NotVideoError, UnsupportedError (another codec or container; it names it), EncryptedError, LimitError, CorruptError,
@@ -151,9 +160,10 @@ class Video:
         self._kept_bytes = kept_bytes
         index = index.bound_to(path if path is not None else source)
         self._samples = Samples(index, PictureCache(kept_bytes, _KEPT_PICTURES), limits)
-        self._reader = SampleReader(source, index.samples, _READ_AHEAD, limits, framing=index.framing)
-        self._engines: list[Engine] = []
+        self._reader = self._new_reader()
+        self._pool = EnginePool(self._samples, self._new_reader, self._threads, kept_bytes)
         self._reused = 0
+        self._last_place = -1
         self._facts: SequenceFacts | None = None
 
     # What the video is
@@ -175,7 +185,7 @@ class Video:
             own = Stats(
                 pictures_reused=self._reused, source_reads=self._reader.reads, source_bytes=self._reader.bytes
             )
-            return sum((engine.stats for engine in self._engines), own)
+            return self._pool.stats + own
 
     def __len__(self) -> int:
         """Count the frames shown."""
@@ -261,6 +271,7 @@ class Video:
                 except UndecodableError:
                     sets.read(self._reader.read(0), entry.nal_length_size)
                     self._facts = sets.facts()
+                self._pool.expect(self._facts)
             return self._facts
 
     # Frames
@@ -314,14 +325,15 @@ class Video:
     def frames(self, indices: Iterable[int]) -> Iterator[Frame]:
         """Give frames by their places in presentation order, in the caller's order, a repeated one again.
 
-        They are decoded in the cheapest order, batch by batch, so any number of them takes bounded memory.
+        They are decoded in the cheapest order, batch by batch, the next one while this one is handed out; so any number of them takes
+        bounded memory.
         """
         self._know_order()
-        places = map(operator.index, indices)
-        while batch := list(islice(places, self._batch_size())):
-            rows = [self._index.row_of_display(place) for place in batch]
-            for frame, place in zip(self._batch(rows), batch, strict=True):
-                yield self._samples.at_place(frame, place % len(self))
+        rows_and_places = (
+            (self._index.row_of_display(place), place) for place in map(operator.index, indices)
+        )
+        for frame, place in self._in_batches(rows_and_places):
+            yield self._samples.at_place(frame, place % len(self))
 
     def frame_at_offset(self, offset: int, irap_offset: int | None = None) -> Frame:
         """Give the picture whose sample starts at byte `offset` of the file, shown by the edit list or not.
@@ -334,11 +346,9 @@ class Video:
 
     def frames_at_offsets(self, offsets: Iterable[int], irap_offset: int | None = None) -> Iterator[Frame]:
         """Give the pictures whose samples start at these bytes, in the caller's order; see `frame_at_offset`."""
-        places = iter(offsets)
-        while batch := list(islice(places, self._batch_size())):
-            with self._turn():
-                rows = [self._row_at_offset(offset, irap_offset) for offset in batch]
-            yield from self._batch(rows)
+        rows = ((self._row_at_offset(offset, irap_offset), offset) for offset in offsets)
+        for frame, _ in self._in_batches(rows):
+            yield frame
 
     def to_numpy(
         self,
@@ -354,19 +364,41 @@ class Video:
         if not places and len(self):
             return self.to_numpy([0], format, size)[:0]
         out: NDArray[Any] = np.empty(0)
-        for i, frame in enumerate(self.frames(places)):
-            if i == 0:
-                first = frame.to_numpy(format, size)
-                out = np.empty((len(places), *first.shape), first.dtype)
-                out[0] = first
-            else:
-                frame.to_numpy_into(out[i], format, size)
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="ffbind") as converters:
+            work: deque[Future[None]] = deque()
+            for i, frame in enumerate(self.frames(places)):
+                if i == 0:
+                    first = frame.to_numpy(format, size)
+                    out = np.empty((len(places), *first.shape), first.dtype)
+                    out[0] = first
+                    continue
+                work.append(converters.submit(frame.to_numpy_into, out[i], format, size))
+                if len(work) > 2 * self._threads:  # a frame that waits takes memory
+                    work.popleft().result()
+            for done in work:
+                done.result()
         return out
 
-    def plan(self, indices: Iterable[int]) -> Plan:
-        """Tell what these frames would cost from a standing start: samples, ranges and bytes. Reads nothing of the pictures."""
+    def plan(self, indices: Iterable[int], *, exact: bool = False) -> Plan:
+        """Tell what these frames would cost from a standing start: samples, ranges and bytes.
+
+        By the index alone nothing of the pictures is read, and `samples` is what there is between IRAP and frame: the most that is
+        decoded. `exact` reads the headers of these samples, as decoding does: `samples` is then how many a decoder is given.
+        """
         self._know_order()
-        return plan_frames(self._index, [self._index.row_of_display(place) for place in indices])
+        rows = [self._index.row_of_display(place) for place in indices]
+        plan = plan_frames(self._index, rows)
+        if exact:
+            with self._turn():
+                plan = replace(plan, samples=self._needed(sorted(set(rows))))
+        return plan
+
+    def _needed(self, rows: Sequence[int]) -> int:
+        try:
+            return self._pool.needed(rows)
+        except ScanNeeded:
+            self.scan()
+            return self._pool.needed(rows)
 
     def scan(self, watch: Watch | None = None) -> VideoIndex:
         """Read the headers of all samples (which reads the whole file) and give the index with true kinds and IRAPs.
@@ -382,7 +414,7 @@ class Video:
             if not index.has_composition_times:
                 index = index.with_display_order(headers.rank)
                 samples.pictures.clear()  # they were placed in the wrong order
-            samples.index = index
+            samples.renew(index)
             return index
 
     # Life
@@ -395,8 +427,7 @@ class Video:
             if self._closed:
                 return
             self._closed = True
-            for engine in self._engines:
-                engine.close()
+            self._pool.close()
             self._samples.pictures.clear()
             if self._path is not None and isinstance(self._source, FileSource):
                 self._source.close()
@@ -465,92 +496,96 @@ class Video:
     # Decoding
 
     def _frame(self, row: int) -> Frame:
-        """Give the frame of a row: one that is kept, or from the decoder that stands nearest before it."""
+        """Give the frame of a row: one that is kept, or decoded now, going backwards some in front of it too."""
+        place = int(self._index.samples["display"][row])
+        backwards = 0 <= place == self._last_place - 1
+        self._last_place = place
         frame = self._samples.pictures.get(row)
         if frame is not None:
             self._reused += 1
             return frame
-        if not self._engines:
-            self._engines.append(self._new_engine())
-        return min(self._engines, key=lambda engine: _cost(engine, row)).decode(row)
+        self._expect()
+        rows = [row]
+        if backwards:
+            order = self._index.order[max(0, place - self._backwards() + 1) : place]
+            # Of this GOP, all that comes before it: the way from the IRAP is paid for once.
+            iraps = self._index.samples["irap"]
+            rows = sorted(
+                {row, *(int(other) for other in order if other <= row and iraps[other] == iraps[row])}
+            )
+        result = self._decode_now(rows)[row]
+        if isinstance(result, FFbindError):
+            raise result
+        return result
 
-    def _new_engine(self) -> Engine:
-        samples = self._samples
-        index = samples.index
-        reader = SampleReader(self._source, index.samples, _READ_AHEAD, samples.limits, framing=index.framing)
-        return Engine(samples, reader)
+    def _new_reader(self) -> SampleReader:
+        index = self._index
+        return SampleReader(
+            self._source, index.samples, _READ_AHEAD, self._samples.limits, framing=index.framing
+        )
 
-    def _batch_size(self) -> int:
+    def _expect(self) -> None:
+        """Let the pool know how large pictures are; where the stream does not say, decoding will tell why."""
+        with suppress(FFbindError):
+            self._sequence()
+
+    def _picture_bytes(self) -> int:
         facts = self._sequence()
-        picture = facts.coded_width * facts.coded_height * (3 if facts.bit_depth == 8 else 6)
-        return max(1, min(64, _BATCH_BYTES // picture))
+        return facts.coded_width * facts.coded_height * (3 if facts.bit_depth == 8 else 6)
 
-    def _batch(self, rows: Sequence[int]) -> Iterator[Frame]:
-        """Decode a bounded batch, each row once; hand out in the order given, errors in their place too.
+    def _backwards(self) -> int:
+        return max(1, min(_BACKWARDS, self._kept_bytes // 4 // self._picture_bytes()))
 
-        Each decoder takes a run of GOPs and goes through it in decode order; several decoders work side by side.
-        """
+    def _in_batches(self, rows: Iterable[tuple[int, int]]) -> Iterator[tuple[Frame, int]]:
+        """Decode rows, each with an address of the caller's, and give their frames in this order: batch by batch, one ahead."""
+        batches = _batches(iter(rows), max(1, min(_BATCH_FRAMES, _BATCH_BYTES // self._picture_bytes())))
+        ahead = ThreadPoolExecutor(1, thread_name_prefix="ffbind-ahead")
+        try:
+            batch = next(batches, [])
+            results = self._decode([row for row, _ in batch]) if batch else {}
+            while batch:
+                following = next(batches, [])
+                coming = ahead.submit(self._decode, [row for row, _ in following]) if following else None
+                for row, address in batch:
+                    result = results[row]
+                    if isinstance(result, FFbindError):
+                        results.clear()  # whoever keeps the error keeps no pictures with it
+                        raise result
+                    yield result, address
+                batch, results = following, {} if coming is None else coming.result()
+        finally:
+            ahead.shutdown(wait=False, cancel_futures=True)
+
+    def _decode(self, rows: Sequence[int]) -> dict[int, Result]:
+        """Decode a batch, each row once; kept ones are not decoded again."""
         with self._turn():
-            done: dict[int, Frame | FFbindError] = {}
-            runs = self._runs(sorted(set(rows)))
-            if len(runs) == 1:
-                for row in runs[0]:
-                    done[row] = _result(self._frame, row)
-            else:
-                self._decode_side_by_side(runs, done)
-        for row in rows:
-            result = done[row]
-            if isinstance(result, FFbindError):
-                done.clear()  # whoever keeps the error keeps no pictures with it
-                raise result
-            yield result
+            self._expect()
+            results: dict[int, Result] = {}
+            for row in set(rows):
+                frame = self._samples.pictures.get(row)
+                if frame is not None:
+                    self._reused += 1
+                    results[row] = frame
+            results.update(self._decode_now(sorted(set(rows) - results.keys())))
+            return results
 
-    def _runs(self, rows: list[int]) -> list[list[int]]:
-        """Split ascending rows into runs of whole GOPs (by the IRAPs that the index names), at most one for each thread."""
-        iraps = self._index.samples["irap"]
-        runs: list[list[int]] = [[]]
-        for _, gop in groupby(rows, key=lambda row: int(iraps[row])):
-            if len(runs[-1]) * self._threads >= len(rows):
-                runs.append([])
-            runs[-1].extend(gop)
-        return runs
-
-    def _decode_side_by_side(self, runs: list[list[int]], done: dict[int, Frame | FFbindError]) -> None:
-        while len(self._engines) < len(runs):
-            self._engines.append(self._new_engine())
-        idle = list(self._engines)
-        jobs = []
-        for run in runs:
-            engine = min(idle, key=partial(_cost, row=run[0]))
-            idle.remove(engine)
-            jobs.append((engine, run))
-
-        def decode_run(job: tuple[Engine, list[int]]) -> int:
-            """Decode a run; count the frames of it that were kept."""
-            engine, run = job
-            reused = 0
-            for row in run:
-                kept = self._samples.pictures.get(row)
-                done[row] = kept if kept is not None else _result(engine.decode, row)
-                reused += kept is not None
-            return reused
-
-        with ThreadPoolExecutor(len(runs), thread_name_prefix="ffbind") as pool:
-            # An error that is not a frame's own comes out here.
-            self._reused += sum(pool.map(decode_run, jobs))
+    def _decode_now(self, rows: Sequence[int]) -> dict[int, Result]:
+        try:
+            return self._pool.decode(rows)
+        except ScanNeeded:
+            self.scan()
+            return self._pool.decode(rows)
 
 
-def _cost(engine: Engine, row: int) -> float:
-    """Samples from where a decoder stands to `row`; one that stands nowhere before it is the last choice."""
-    distance = engine.distance(row)
-    return float("inf") if distance is None else distance
-
-
-def _result(decode: Callable[[int], Frame], row: int) -> Frame | FFbindError:
-    try:
-        return decode(row)
-    except FFbindError as error:
-        return error
+def _batches(rows: Iterator[tuple[int, int]], most: int) -> Iterator[list[tuple[int, int]]]:
+    """Split rows, each with its address, into batches of `most`; ascending addresses begin with smaller ones."""
+    sizes = iter(_FIRST_BATCHES)
+    while batch := list(islice(rows, most)):
+        if all(before[1] <= after[1] for before, after in pairwise(batch)):
+            while len(batch) > (size := next(sizes, most)):
+                yield batch[:size]
+                batch = batch[size:]
+        yield batch
 
 
 def _reopen(path: str, index: VideoIndex, threads: int, kept_bytes: int, limits: Limits) -> Video:

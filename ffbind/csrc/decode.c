@@ -2,20 +2,23 @@
 
 #include <libavutil/mem.h>
 #include <libavutil/pixdesc.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "nal.h"
 #include "params.h"
 
 struct ffb_decoder {
+    pid_t process;           /* that opened it */
     AVCodecContext *context; /* owned */
     AVPacket *packet;        /* owned */
     uint8_t *front;          /* owned: NAL units that go in front of the next sample, each behind a 4-byte length */
     size_t front_size;
     size_t front_capacity;
-    int64_t luma_offset; /* of a new picture's first plane in its buffer */
+    _Atomic int64_t luma_offset; /* of a picture's first plane in its buffer; libavcodec's threads write it, all the same */
 };
 
 /* An hvcC record without parameter sets and with 4-byte lengths (ISO/IEC 14496-15 8.3.3.1): it only tells the decoder how
@@ -60,25 +63,27 @@ static int bytes_per_value(int format)
     return about && about->comp[0].depth > 8 ? 2 : 1;
 }
 
-/* Called by libavcodec for each new picture. */
+/* Called by libavcodec for each new picture, with frame threads from several of its threads at once. */
 static int get_marked_buffer(AVCodecContext *context, AVFrame *frame, int flags)
 {
     ffb_decoder *decoder = context->opaque;
     int result = avcodec_default_get_buffer2(context, frame, flags);
     if (result < 0)
         return result;
-    decoder->luma_offset = frame->data[0] - frame->buf[0]->data;
+    atomic_store_explicit(&decoder->luma_offset, frame->data[0] - frame->buf[0]->data, memory_order_relaxed);
     walk_marks(frame->data[0], frame->linesize[0], context->coded_width, context->coded_height, bytes_per_value(frame->format), 0);
     return 0;
 }
 
-static int is_incomplete(const ffb_decoder *decoder, const AVFrame *frame)
+/* The context's coded size is that of the picture that came out last, whichever thread decoded it. */
+static int is_incomplete(ffb_decoder *decoder, const AVFrame *frame)
 {
-    return walk_marks(frame->buf[0]->data + decoder->luma_offset, frame->linesize[0], decoder->context->coded_width,
+    const int64_t offset = atomic_load_explicit(&decoder->luma_offset, memory_order_relaxed);
+    return walk_marks(frame->buf[0]->data + offset, frame->linesize[0], decoder->context->coded_width,
                       decoder->context->coded_height, bytes_per_value(frame->format), 1);
 }
 
-ffb_decoder *ffb_decoder_open(int64_t max_pixels, int *error)
+ffb_decoder *ffb_decoder_open(int64_t max_pixels, int threads, int *error)
 {
     *error = AVERROR(ENOMEM);
     const AVCodec *codec = avcodec_find_decoder_by_name("hevc");
@@ -89,6 +94,7 @@ ffb_decoder *ffb_decoder_open(int64_t max_pixels, int *error)
         free(decoder);
         return NULL;
     }
+    decoder->process = getpid();
     decoder->packet = av_packet_alloc();
     decoder->context = avcodec_alloc_context3(codec);
     AVCodecContext *context = decoder->context;
@@ -101,7 +107,14 @@ ffb_decoder *ffb_decoder_open(int64_t max_pixels, int *error)
     context->extradata_size = (int)sizeof FRAMING;
     context->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK;
     context->flags |= AV_CODEC_FLAG_UNALIGNED; /* crop to the sample, not to the next aligned address */
-    context->thread_count = 1;
+    context->thread_count = threads;
+    context->thread_type = FF_THREAD_FRAME;
+#if LIBAVCODEC_VERSION_MAJOR < 60 /* deprecated there already; later versions take it for granted */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    context->thread_safe_callbacks = 1;
+#pragma GCC diagnostic pop
+#endif
     context->opaque = decoder;
     context->get_buffer2 = get_marked_buffer;
     context->max_pixels = max_pixels;
@@ -118,7 +131,7 @@ fail:
 
 void ffb_decoder_close(ffb_decoder *decoder)
 {
-    if (!decoder)
+    if (!decoder || decoder->process != getpid())
         return;
     avcodec_free_context(&decoder->context);
     av_packet_free(&decoder->packet);
@@ -149,7 +162,8 @@ static int nal_is_wanted(const ffb_nal *nal, int with_slices)
     if (ffb_nal_is_slice(nal->type))
         return with_slices;
     return (nal->type >= FFB_NAL_VPS && nal->type <= FFB_NAL_PPS) || nal->type == FFB_NAL_EOS || nal->type == FFB_NAL_EOB ||
-           (with_slices && (nal->type == FFB_NAL_SEI_PREFIX || nal->type == FFB_NAL_SEI_SUFFIX));
+           (nal->type == FFB_NAL_SEI_PREFIX && (with_slices || ffb_nal_sei_lasts(nal))) ||
+           (nal->type == FFB_NAL_SEI_SUFFIX && with_slices);
 }
 
 /* True where a start code or a run of zeros interrupts a NAL unit, which H.265 7.4.2 forbids: libavcodec would end the unit there and
@@ -231,7 +245,9 @@ int ffb_decoder_pass_over(ffb_decoder *decoder, const uint8_t *sample, size_t si
     return step < 0 ? FFB_DECODE_BAD_SAMPLE : result;
 }
 
-/* Fills decoder->packet with what waits in front and the sample's NAL units. Returns FFB_DECODE_* or an AVERROR. */
+/* Fills decoder->packet with what waits in front and the sample's NAL units. An end of sequence behind the picture waits in front of
+ * the next one, where it means the same: a packet in between, as ffb_decoder_pump sends, would make libavcodec forget it.
+ * Returns FFB_DECODE_* or an AVERROR. */
 static int fill_packet(ffb_decoder *decoder, const uint8_t *sample, size_t size, int length_size)
 {
     ffb_nal nal;
@@ -255,18 +271,28 @@ static int fill_packet(ffb_decoder *decoder, const uint8_t *sample, size_t size,
     if (decoder->front_size > 0)
         memcpy(out, decoder->front, decoder->front_size);
     size_t used = decoder->front_size;
+    decoder->front_size = 0;
+    int slices = 0;
     walk = ffb_nal_walk_of(sample, size, length_size);
     while (ffb_nal_next(&walk, &nal) == 1) {
         if (!nal_is_wanted(&nal, 1))
             continue;
-        int64_t written = nal_put(&nal, out + used);
-        if (written < 0) {
-            av_packet_unref(decoder->packet);
-            return FFB_DECODE_BAD_SAMPLE;
+        slices += ffb_nal_is_slice(nal.type);
+        if ((nal.type == FFB_NAL_EOS || nal.type == FFB_NAL_EOB) && slices > 0) {
+            result = front_put(decoder, &nal);
+            if (result == FFB_DECODE_OK)
+                continue;
+        } else {
+            int64_t written = nal_put(&nal, out + used);
+            if (written >= 0) {
+                used += (size_t)written;
+                continue;
+            }
+            result = FFB_DECODE_BAD_SAMPLE;
         }
-        used += (size_t)written;
+        av_packet_unref(decoder->packet);
+        return result;
     }
-    decoder->front_size = 0;
     av_shrink_packet(decoder->packet, (int)used);
     return FFB_DECODE_OK;
 }
@@ -275,15 +301,10 @@ static int fill_packet(ffb_decoder *decoder, const uint8_t *sample, size_t size,
  * From packet to picture
  * ---------------------------------------------------------------------------------------------------------------- */
 
-int ffb_decoder_decode(ffb_decoder *decoder, const uint8_t *sample, size_t size, int length_size, int64_t tag, AVFrame **picture)
+/* Gives decoder->packet to libavcodec and takes the picture that comes out, if one does. */
+static int exchange(ffb_decoder *decoder, AVFrame **picture, int64_t *picture_tag)
 {
-    *picture = NULL;
-    int result = fill_packet(decoder, sample, size, length_size);
-    if (result != FFB_DECODE_OK)
-        return result;
-    /* The tag travels as time stamp, which libavcodec hands on untouched: the one sure way to know whose picture it is. */
-    decoder->packet->pts = decoder->packet->dts = tag;
-    result = avcodec_send_packet(decoder->context, decoder->packet);
+    int result = avcodec_send_packet(decoder->context, decoder->packet);
     av_packet_unref(decoder->packet);
     if (result < 0)
         return result;
@@ -296,13 +317,9 @@ int ffb_decoder_decode(ffb_decoder *decoder, const uint8_t *sample, size_t size,
         av_frame_free(&frame);
         return result == AVERROR(EAGAIN) ? FFB_DECODE_OK : result;
     }
-    if (frame->pts != tag)
-        result = FFB_DECODE_WRONG_PICTURE;
-    else if (frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT) || is_incomplete(decoder, frame))
-        result = FFB_DECODE_DAMAGED;
-    if (result != FFB_DECODE_OK) {
+    if (frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT) || is_incomplete(decoder, frame)) {
         av_frame_free(&frame);
-        return result;
+        return FFB_DECODE_DAMAGED;
     }
     /* One sample, one picture: anything more is a picture of another sample. */
     AVFrame *extra = av_frame_alloc();
@@ -312,6 +329,31 @@ int ffb_decoder_decode(ffb_decoder *decoder, const uint8_t *sample, size_t size,
         av_frame_free(&frame);
         return second == 0 ? FFB_DECODE_WRONG_PICTURE : second;
     }
+    *picture_tag = frame->pts;
     *picture = frame;
     return FFB_DECODE_OK;
+}
+
+int ffb_decoder_decode(ffb_decoder *decoder, const uint8_t *sample, size_t size, int length_size, int64_t tag, AVFrame **picture,
+                       int64_t *picture_tag)
+{
+    *picture = NULL;
+    int result = fill_packet(decoder, sample, size, length_size);
+    if (result != FFB_DECODE_OK)
+        return result;
+    /* The tag travels as time stamp, which libavcodec hands on untouched: the one sure way to know whose picture it is. */
+    decoder->packet->pts = decoder->packet->dts = tag;
+    return exchange(decoder, picture, picture_tag);
+}
+
+int ffb_decoder_pump(ffb_decoder *decoder, AVFrame **picture, int64_t *picture_tag)
+{
+    /* An access unit delimiter (H.265 7.3.2.5) and nothing else, behind a 4-byte length. */
+    static const uint8_t DELIMITER[7] = {0, 0, 0, 3, 0x46, 0x01, 0x50};
+    *picture = NULL;
+    int result = av_new_packet(decoder->packet, (int)sizeof DELIMITER);
+    if (result < 0)
+        return result;
+    memcpy(decoder->packet->data, DELIMITER, sizeof DELIMITER);
+    return exchange(decoder, picture, picture_tag);
 }

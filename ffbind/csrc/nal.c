@@ -59,3 +59,29 @@ size_t ffb_nal_payload(const ffb_nal *nal, uint8_t *rbsp, size_t capacity)
     }
     return written;
 }
+
+/* Reads one of the two numbers in front of an SEI message, H.265 7.3.5: bytes of 255 and one below, added up. */
+static size_t sei_number(const uint8_t *rbsp, size_t end, size_t *at)
+{
+    size_t number = 0;
+    while (*at < end && rbsp[*at] == 0xff) {
+        number += 0xff;
+        (*at)++;
+    }
+    return *at < end ? number + rbsp[(*at)++] : number;
+}
+
+int ffb_nal_sei_lasts(const ffb_nal *nal)
+{
+    uint8_t rbsp[1024];
+    const size_t end = ffb_nal_payload(nal, rbsp, sizeof rbsp);
+    size_t at = 0;
+    while (at + 2 < end) { /* the last byte holds the stop bit */
+        const size_t type = sei_number(rbsp, end, &at);
+        const size_t size = sei_number(rbsp, end, &at);
+        if (type == FFB_SEI_ALTERNATIVE_TRANSFER)
+            return 1;
+        at += size;
+    }
+    return 0;
+}

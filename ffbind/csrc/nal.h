@@ -24,6 +24,9 @@ enum {
     FFB_NAL_SEI_SUFFIX = 40
 };
 
+/* SEI payload type, H.265 D.2.1. */
+enum { FFB_SEI_ALTERNATIVE_TRANSFER = 147 };
+
 /* One NAL unit, header included. A view: the bytes belong to the sample's owner. */
 typedef struct ffb_nal {
     const uint8_t *data;
@@ -55,5 +58,9 @@ int ffb_nal_is_slice(int type);
 /* Copies at most `capacity` bytes of the payload behind the NAL header into `rbsp`, emulation prevention bytes removed
  * (H.265 7.3.1.1). Returns the number of bytes written. `rbsp` belongs to the caller. */
 size_t ffb_nal_payload(const ffb_nal *nal, uint8_t *rbsp, size_t capacity);
+
+/* Tells whether a prefix SEI NAL unit says something of later pictures that changes how they look: alternative transfer characteristics
+ * (H.265 D.3.38) hold until the sequence ends. Messages behind the first kilobyte are not seen. */
+int ffb_nal_sei_lasts(const ffb_nal *nal);
 
 #endif

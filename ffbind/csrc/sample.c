@@ -128,13 +128,15 @@ static int walk_sample(ffb_params *params, const uint8_t *data, size_t size, int
             sample->flags |= FFB_SAMPLE_HAS_SETS;
             if (params && ffb_params_add(params, nal.data, nal.size) < 0)
                 result = FFB_SAMPLE_BAD_SETS;
+        } else if (nal.type == FFB_NAL_SEI_PREFIX) {
+            if (ffb_nal_sei_lasts(&nal))
+                sample->flags |= FFB_SAMPLE_LASTING_SEI;
         } else if (nal.type == FFB_NAL_EOS || nal.type == FFB_NAL_EOB) {
             sample->flags |= sample->nal_type < 0 ? FFB_SAMPLE_EOS_BEFORE : FFB_SAMPLE_EOS_AFTER;
         } else if (ffb_nal_is_slice(nal.type)) {
             int first = nal.size > 2 && (nal.data[2] & 0x80);
             if (sample->nal_type >= 0) {
-                if (first)
-                    sample->flags |= FFB_SAMPLE_TWO_PICTURES;
+                sample->flags |= first ? FFB_SAMPLE_TWO_PICTURES : FFB_SAMPLE_MANY_SLICES;
                 continue;
             }
             sample->nal_type = nal.type;

@@ -218,6 +218,11 @@ def _build(
 
 def _all_differ(columns: Columns, shown: StructuredArray) -> bool:
     """Say whether no two samples shown are composed at one time, which would prove composition times wrong."""
+    times = (columns.dts + columns.composition)[shown["row"]]
+    if bool(
+        (np.diff(times) > 0).all()
+    ):  # as it is without edits; sorting 100 000 of them takes 15 ms each time
+        return True
     rows = np.unique(shown["row"])
     return len(np.unique((columns.dts + columns.composition)[rows])) == len(rows)
 

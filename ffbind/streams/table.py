@@ -21,7 +21,7 @@ from ffbind.index import (
     last_marked_row,
 )
 from ffbind.limits import Limits
-from ffbind.plan import Verdict
+from ffbind.references import Verdict
 from ffbind.scan import HeaderScan, Scanned
 from ffbind.sets import SetsInForce
 from ffbind.sources import Source

@@ -28,7 +28,7 @@ from ffbind.color import Color
 from ffbind.errors import CorruptError, UndecodableError
 from ffbind.hevc import Kind
 from ffbind.isobmff import read_index
-from ffbind.plan import ReferenceTracker, Verdict
+from ffbind.references import ReferenceTracker, Verdict
 from ffbind.sources import BytesSource
 
 # Other tests run beside this one: how long an example takes says nothing.
@@ -600,6 +600,7 @@ def test_facts_of_an_sps(sps: Sps) -> None:
         bit_depth=sps.depth[0],
         chroma_format=sps.chroma_format,
         max_num_reorder=sps.ordering[-1][1],
+        max_dec_pic_buffering=sps.ordering[-1][0] + 1,
         color=Color(2, 2, 2, False),
         pixel_aspect=(1, 1),
     )
@@ -791,7 +792,7 @@ def test_an_sps_that_grows_finds_room_in_the_decoder() -> None:
             assert without is not None
             if len(without) > len(unit):
                 growing += 1
-                decoder = ffi.gc(lib.ffb_decoder_open(1 << 20, error), lib.ffb_decoder_close)
+                decoder = ffi.gc(lib.ffb_decoder_open(1 << 20, 1, error), lib.ffb_decoder_close)
                 assert lib.ffb_decoder_add_nal(decoder, unit, len(unit)) == lib.FFB_DECODE_OK
                 ffi.release(decoder)
     assert growing > 0
@@ -888,8 +889,8 @@ def test_slice_headers(made: tuple[Sps, Pps, Slice]) -> None:
     assert header.references == picture.references(sps)
     assert header.shown == (picture.shown or not pps.output_flag_present)
     assert not header.has_parameter_sets
-    assert sets.read(sample_of(sps.write(), pps.write(), picture.write(sps, pps)), 4) == replace(
-        header, has_parameter_sets=True
+    assert sets.read(sample_of(sps.write(), pps.write(), picture.write(sps, pps)), 4) == header._replace(
+        has_parameter_sets=True, brings=True
     )
 
 

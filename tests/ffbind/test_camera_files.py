@@ -298,7 +298,7 @@ def test_parameter_sets_that_change_unseen(
 def unscaled_hashes(path: Path) -> list[str]:
     """A linear decode in which each picture keeps its own size."""
     command = ["ffmpeg", "-v", "fatal", "-nostdin", "-threads", "1", "-i", path]
-    command += ["-map", "0:v:0", "-autoscale", "0", "-fps_mode", "passthrough", "-f", "framemd5", "-"]
+    command += ["-map", "0:v:0", "-noautoscale", "-fps_mode", "passthrough", "-f", "framemd5", "-"]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return [line.rsplit(",", 1)[1].strip() for line in text.splitlines() if line and not line.startswith("#")]
 

@@ -178,7 +178,7 @@ def test_flush_keeps_parameter_sets_that_skipped_samples_brought(
 
 @pytest.mark.parametrize(
     "use",
-    [lambda decoder: decoder.decode(b""), lambda decoder: decoder.flush(), lambda decoder: decoder.push(b"")],
+    [lambda decoder: decoder.decode(b""), lambda decoder: decoder.flush()],
 )
 def test_use_after_close(use: Callable[[ffbind.Decoder], object], plain: Stream, picture_hash: Hash) -> None:
     with ffbind.Decoder(plain.hvcc) as decoder:

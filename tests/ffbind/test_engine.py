@@ -1,118 +1,249 @@
-"""One decoder over a track: when it goes on, when it starts anew, what it counts, and what it does with entries that are broken."""
+"""The decoders of a track: what they are sent, when they go on and when they start anew, and what becomes of damage and odd entries."""
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
+import movie
 import numpy as np
 import pytest
+from linear import linear_decode, picture_hash
 
 import ffbind
-from ffbind.engine import Engine, Stats
+from ffbind.native import keeps_following
+from ffbind.pool import EnginePool
 from ffbind.reader import SampleReader
+from ffbind.references import Verdict
 from ffbind.samples import PictureCache, Samples
 from ffbind.sources import BytesSource
+from ffbind.stats import Stats
 
 Clip = Callable[[str], Path]
-Hash = Callable[[ffbind.Frame], str]
-Linear = Callable[..., list[str]]
+
+MIB = 1 << 20
 
 
 class Track:
-    """An engine over a clip in memory, with the right picture of each row."""
+    """A pool of decoders over a clip in memory, with the right picture of each row and what each is made from."""
 
-    def __init__(self, path: Path, shown: list[str], index: ffbind.VideoIndex | None = None) -> None:
-        with ffbind.open(path) as video:
+    def __init__(
+        self,
+        data: bytes,
+        shown: list[str],
+        index: ffbind.VideoIndex | None = None,
+        *,
+        threads: int = 1,
+        kept: int = 64 * MIB,
+    ) -> None:
+        with ffbind.open(data) as video:
             self.index = index if index is not None else video.scan()
         self.hashes = [shown[display] for display in self.index.samples["display"]]
         self.samples = Samples(self.index, PictureCache(0, 1))
-        self.engine = Engine(
-            self.samples, SampleReader(BytesSource(path.read_bytes()), self.index.samples, 1 << 16)
-        )
+        self.pool = EnginePool(self.samples, self._reader, threads, kept)
+        self.source = BytesSource(data)
+        with ffbind.open(data) as video:
+            self.pool.expect(video._sequence())
         kinds = self.index.samples["kind"]
         self.iraps = [int(row) for row in np.flatnonzero((kinds >= 16) & (kinds <= 23))]
         self.rasl = [int(row) for row in np.flatnonzero((kinds == 8) | (kinds == 9))]
 
+    def _reader(self) -> SampleReader:
+        return SampleReader(self.source, self.index.samples, 1 << 16)
+
+    def decode(self, *rows: int) -> None:
+        """Decode rows and compare each with the linear decode."""
+        for row, result in self.pool.decode(sorted(rows)).items():
+            assert isinstance(result, ffbind.Frame), result
+            assert picture_hash(result) == self.hashes[row]
+
+    def closure(self, row: int, start: int) -> set[int]:
+        """Rows that a picture is made from, itself included, by the references in the headers."""
+        trace = self.samples.traces.at(start)
+        assert trace.extend(row, self._reader())
+        found: set[int] = set()
+        todo = [row]
+        while todo:
+            row = todo.pop()
+            if row not in found:
+                found.add(row)
+                step = trace[row].step
+                assert step.verdict is Verdict.DECODE
+                todo += [start + number for number in step.uses]
+        return found
+
 
 @pytest.fixture
-def track(clip: Clip, linear_hashes: Linear) -> Track:
-    return Track(clip("plain.mp4"), linear_hashes(clip("plain.mp4")))
+def track(clip: Clip) -> Track:
+    return Track(clip("open_gop.mp4").read_bytes(), linear_decode(clip("open_gop.mp4")))
 
 
-def test_it_goes_on_forward_and_starts_anew_backward(track: Track, picture_hash: Hash) -> None:
-    engine = track.engine
-    start = track.iraps[1]
-    for row, restarts, sent in (
-        (2, 1, 3),  # from the first IRAP
-        (5, 1, 6),  # on from there
-        (start + 5, 2, 12),  # another GOP: from its IRAP, not through the rest of this one
-        (start + 6, 2, 13),
-        (start + 4, 3, 18),  # backward
-        (1, 4, 20),
-    ):
-        assert picture_hash(engine.decode(row)) == track.hashes[row]
-        stats = engine.stats
-        assert stats.restarts == restarts
-        left_out = stats.samples_skipped
-        assert stats.samples_read == stats.samples_sent + left_out
-        assert stats.samples_sent + left_out == sent
-        assert engine.position == row + 1
-        assert stats.decoders_opened == 1
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_only_the_closure_is_decoded(threads: int, clip: Clip) -> None:
+    """For each picture from a standing start: its closure, and not one picture more; on FFmpeg 8 and later what it keeps besides."""
+    path = clip("open_gop.mp4")
+    shown = linear_decode(path)
+    whole = Track(path.read_bytes(), shown)
+    least = sent = 0
+    for row in range(len(whole.hashes)):
+        start = max(irap for irap in whole.iraps if irap <= row)
+        if row in whole.rasl:
+            start = max(irap for irap in whole.iraps if irap < start)
+        one = Track(path.read_bytes(), shown, whole.index, threads=threads)
+        one.decode(row)
+        needed = len(one.closure(row, start))
+        assert needed <= one.pool.stats.samples_sent == one.pool.stats.pictures <= row - start + 1
+        least, sent = least + needed, sent + one.pool.stats.samples_sent
+        assert one.pool.stats.fallbacks == 0
+    assert sent == least or keeps_following()
 
 
-def test_it_goes_on_into_the_next_gop_where_it_stands_at_its_irap(track: Track, picture_hash: Hash) -> None:
-    start = track.iraps[1]
-    track.engine.decode(start - 1)
-    for row in range(start, start + 6):
-        assert picture_hash(track.engine.decode(row)) == track.hashes[row]
-    assert track.engine.stats.restarts == 1
-    assert track.engine.stats.samples_skipped == 0
+def test_a_decoder_goes_on_where_that_is_less(track: Track) -> None:
+    last = track.iraps[1] - 1
+    track.decode(last)
+    first = track.pool.stats
+    track.decode(track.iraps[0])
+    assert track.pool.stats.restarts == first.restarts + 1  # backwards: from the IRAP, by another decoder
+    sent = track.pool.stats.samples_sent
+    track.decode(track.iraps[1])
+    assert track.pool.stats.restarts == first.restarts + 1
+    assert track.pool.stats.samples_sent == sent + 1
 
 
-def test_distance_counts_only_forward(track: Track) -> None:
-    assert track.engine.distance(3) is None
-    track.engine.decode(3)
-    assert [track.engine.distance(row) for row in (2, 3, 4, 9)] == [None, None, 0, 5]
+def test_in_decode_order_each_sample_is_sent_once_to_one_decoder(track: Track) -> None:
+    for row in range(len(track.hashes)):
+        track.decode(row)
+    stats = track.pool.stats
+    assert (stats.decoders_opened, stats.restarts, stats.samples_skipped, stats.fallbacks) == (1, 1, 0, 0)
+    assert stats.samples_sent == len(track.hashes)
 
 
-def test_rasl_pictures_whose_kind_is_known_start_at_the_irap_before(track: Track, picture_hash: Hash) -> None:
-    row = track.rasl[3]
-    assert picture_hash(track.engine.decode(row)) == track.hashes[row]
-    assert track.engine.stats.restarts == 1
-    assert track.engine.stats.fallbacks == 0
-    assert track.engine.stats.samples_skipped == 3  # the RASL pictures of the CRA that it started at
+@pytest.mark.parametrize("name", ["closed.mp4", "open_gop.mp4"])
+def test_parked_decoders_are_bounded_by_memory(name: str, clip: Clip) -> None:
+    path = clip(name)
+    for kept, most in ((0, 1), (4 * MIB, 6), (1 << 30, 8)):
+        track = Track(path.read_bytes(), linear_decode(path), kept=kept)
+        for row in reversed(range(len(track.hashes))):
+            track.decode(row)
+        assert 1 <= track.pool.stats.decoders_opened <= most
+    assert track.pool.stats.decoders_opened > 3
 
 
-def test_an_irap_that_only_the_bytes_know_is_found(
-    clip: Clip, linear_hashes: Linear, picture_hash: Hash
-) -> None:
+def test_rasl_pictures_start_at_the_irap_before(track: Track) -> None:
+    track.decode(track.rasl[3])
+    assert track.pool.stats.restarts == 1
+    assert track.pool.stats.fallbacks == 0
+
+
+def test_leading_and_trailing_pictures_of_a_gop_are_one_course(track: Track) -> None:
+    start, end = track.iraps[1], track.iraps[2]
+    track.decode(*range(start, end))
+    assert track.pool.stats.restarts == 1
+    assert len(set(range(start, end)) & set(track.rasl)) > 0
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+@pytest.mark.parametrize("name", ["open_gop.mp4", "closed.mp4", "slices.mp4", "in_band.mp4"])
+def test_whole_files_on_several_threads(name: str, threads: int, clip: Clip) -> None:
+    path = clip(name)
+    track = Track(path.read_bytes(), linear_decode(path), threads=threads)
+    track.decode(*range(len(track.hashes)))
+    if threads == 1:
+        assert track.pool.stats.samples_sent == len(track.hashes)
+
+
+def test_pictures_of_several_slices_are_decoded_one_by_one(clip: Clip) -> None:
+    """Where damage puts one slice over another, what is decoded side by side would depend on who is faster."""
+    path = clip("slices.mp4")
+    track = Track(path.read_bytes(), linear_decode(path), threads=4)
+    track.decode(5)
+    assert track.samples.many_slices
+    assert {engine.threads for engine in track.pool._engines} == {1}
+
+
+def without_suffix_sei(sample: bytes) -> bytes:
+    """Leave out NAL units of type 40 from a sample with lengths of 4 bytes."""
+    kept = b""
+    while sample:
+        size = 4 + int.from_bytes(sample[:4], "big")
+        if sample[4] >> 1 != 40:
+            kept += sample[:size]
+        sample = sample[size:]
+    return kept
+
+
+def test_parameter_sets_of_a_sample_that_is_left_out(clip: Clip) -> None:
+    """A picture that nothing refers to brings a PPS with another chroma QP offset: what comes behind it is decoded with that."""
+    data = clip("open_gop.mp4").read_bytes()
+    with ffbind.open(data) as video, ffbind.open(clip("offset_chroma.mp4")) as other:
+        kinds = [ffbind.Kind(int(kind)) for kind in video.scan().samples["kind"]]
+        sets = other.index.entries[0].parameter_sets
+    row = next(row for row, kind in enumerate(kinds) if kind is ffbind.Kind.TRAIL_N)
+    end = next(row for row, kind in enumerate(kinds) if row and kind.is_irap)
+    # Without their hashes, which the other offset makes wrong.
+    plain = [replace(sample, data=without_suffix_sei(sample.data)) for sample in movie.samples_of(data)]
+    samples = movie.with_parameter_sets(plain, sets, [row])[:end]
+    changed = movie.write_movie([movie.entry_of(data)], samples)
+    path = clip("open_gop.mp4").with_name("changed_sets.mp4")
+    path.write_bytes(changed)
+    shown = linear_decode(path)
+    assert set(shown) - set(linear_decode(clip("open_gop.mp4")))
+    for wanted in range(row + 1, end):
+        track = Track(changed, shown)
+        track.decode(wanted)
+        assert track.pool.stats.samples_skipped > 0 or wanted == row + 1
+
+
+def test_a_forked_child_ends_though_decoders_have_threads(clip: Clip) -> None:
+    """The child has the decoder's memory and none of its threads: to wait for them would take for ever."""
+    with ffbind.open(clip("closed.mp4"), threads=4) as video:
+        wanted = picture_hash(video[5])
+        context = multiprocessing.get_context("fork")
+        receiver, sender = context.Pipe(duplex=False)
+
+        def child() -> None:
+            for engine in video._pool._engines:
+                engine.close()
+            gc.collect()
+            sender.send("ended")
+
+        process = context.Process(target=child)
+        process.start()
+        assert receiver.poll(20)
+        assert receiver.recv() == "ended"
+        process.join(20)
+        assert process.exitcode == 0
+        assert picture_hash(video[5]) == wanted
+
+
+def test_an_irap_that_only_the_bytes_know_is_found(clip: Clip) -> None:
     """No IRAP is named at all: samples are read backwards until one turns up."""
     path = clip("plain.mp4")
     with ffbind.open(path) as video:
         samples = video.index.samples.copy()
     samples["irap"] = -1
-    track = Track(path, linear_hashes(path), replace(video.index, samples=samples))
+    track = Track(path.read_bytes(), linear_decode(path), replace(video.index, samples=samples))
     for row in (30, 3, 45):
-        assert picture_hash(track.engine.decode(row)) == track.hashes[row]
+        track.decode(row)
 
 
-def test_nothing_before_the_first_irap_is_decodable(clip: Clip, linear_hashes: Linear) -> None:
+def test_nothing_before_the_first_irap_is_decodable(clip: Clip) -> None:
     """A track whose first sample is no IRAP picture: an index without the first rows."""
     path = clip("plain.mp4")
     with ffbind.open(path) as video:
         samples = video.index.samples.copy()
     samples["offset"][0], samples["size"][0] = samples["offset"][1], samples["size"][1]
-    track = Track(path, linear_hashes(path), replace(video.index, samples=samples))
-    with pytest.raises(ffbind.UndecodableError, match="no IRAP"):
-        track.engine.decode(4)
+    track = Track(path.read_bytes(), linear_decode(path), replace(video.index, samples=samples))
+    result = track.pool.decode([4])[4]
+    assert isinstance(result, ffbind.UndecodableError)
+    assert "no IRAP" in str(result)
 
 
 @pytest.mark.parametrize("broken", ["cut", "empty"])
-def test_a_broken_sample_entry_fails_its_samples_and_ends(
-    broken: str, clip: Clip, linear_hashes: Linear, picture_hash: Hash
-) -> None:
+def test_a_broken_sample_entry_fails_its_samples_and_ends(broken: str, clip: Clip) -> None:
     """The second sample entry of the track has an SPS that cannot be read, or none: its samples are corrupt, others are not."""
     path = clip("plain.mp4")
     with ffbind.open(path) as video:
@@ -122,23 +253,14 @@ def test_a_broken_sample_entry_fails_its_samples_and_ends(
     samples = index.samples.copy()
     samples["entry"][21:36] = 1
     entries = (index.entries[0], replace(index.entries[0], parameter_sets=sets))
-    track = Track(path, linear_hashes(path), replace(index, samples=samples, entries=entries))
+    track = Track(path.read_bytes(), linear_decode(path), replace(index, samples=samples, entries=entries))
     assert track.iraps[2:4] == [21, 33]
-    assert picture_hash(track.engine.decode(20)) == track.hashes[20]
+    track.decode(20)
     for row in (25, 22, 35):
-        with pytest.raises(ffbind.CorruptError):
-            track.engine.decode(row)
+        assert isinstance(track.pool.decode([row])[row], ffbind.CorruptError)
     start = next(row for row in track.iraps if row >= 36)
     for row in (start, start + 4, 13):
-        assert picture_hash(track.engine.decode(row)) == track.hashes[row]
-
-
-def test_close_frees_the_decoder(track: Track) -> None:
-    track.engine.decode(0)
-    track.engine.close()
-    assert track.engine.position is None
-    with pytest.raises(ffbind.ClosedError):
-        track.engine.decode(1)
+        track.decode(row)
 
 
 def test_stats_add_up_field_by_field() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import ffbind
 from ffbind.bitstream import ParameterSets, SampleHeader
-from ffbind.plan import ReferenceTracker, Step
+from ffbind.references import ReferenceTracker, Step
 from ffbind.sets import SetsInForce
 
 

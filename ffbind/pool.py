@@ -1,0 +1,596 @@
+"""The decoders of a video: a bounded number of them, parked where they were last used, and GOPs shared out among them.
+
+    one frame, or few GOPs   one decoder for a GOP, with as many samples side by side as there are threads
+    many GOPs                GOPs side by side, each by a decoder with one thread
+
+Either way a GOP's wanted frames are one course (`plan.course`): each picture is decoded once, and only what is needed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby, pairwise
+
+from .bitstream import SequenceFacts
+from .engine import DamageFound, Engine
+from .errors import (
+    CorruptError,
+    DecoderError,
+    FFbindError,
+    LimitError,
+    NotShownError,
+    SourceError,
+    UndecodableError,
+)
+from .frame import Frame, NativePicture
+from .hevc import Kind
+from .native import keeps_following
+from .plan import Standing, choose, course
+from .reader import SampleReader
+from .references import Verdict
+from .samples import Samples
+from .stats import Stats
+from .trace import Trace
+
+__all__ = ["EnginePool", "Result", "ScanNeeded"]
+
+Result = Frame | FFbindError
+"""What became of a wanted row."""
+
+_MOST_PARKED = 8
+"""Decoders parked at most; memory may allow fewer."""
+
+_WIDEST = 8
+"""Samples decoded side by side at most: pictures wait for each other, so more threads bring little and delay the last picture."""
+
+_WIDE_GAIN = 0.85
+"""How well threads inside a GOP do, compared with as many threads that have GOPs of their own."""
+
+_MAX_AROUND = 64
+"""Damaged samples in one GOP that are worth the same way again, for what does not depend on them."""
+
+_MAX_STARTS = 4
+"""IRAPs tried for one picture; a conforming stream needs two."""
+
+_NEAR = 8
+"""Samples in front of an IRAP from which a decoder goes on into it: leading pictures behind it may want what came before."""
+
+
+class ScanNeeded(Exception):
+    """Only the headers of all samples tell which parameter sets are in force where decoding has to start."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    """A thread's share of the pool while it works: decoders that nobody else uses meanwhile, and a reader.
+
+    `spare` gives one of them that may start anew.
+    """
+
+    engines: list[Engine]
+    spare: Callable[[], Engine]
+    reader: SampleReader
+
+
+class EnginePool:
+    """Decodes rows of a track with the decoders it keeps. One call at a time."""
+
+    def __init__(
+        self, samples: Samples, make_reader: Callable[[], SampleReader], threads: int, kept_bytes: int
+    ) -> None:
+        self._samples = samples
+        self._make_reader = make_reader
+        self._threads = threads
+        self._kept_bytes = kept_bytes
+        self._engines: list[Engine] = []
+        self._readers: list[SampleReader] = []
+        self._engine_bytes = 0
+        self._clock = 0
+        self._fallbacks = 0
+        self._lock = threading.Lock()  # for the counters that workers share
+
+    @property
+    def stats(self) -> Stats:
+        """Counters of all decoders, and of the reads made for them."""
+        reading = Stats(
+            fallbacks=self._fallbacks,
+            samples_read=sum(reader.headers for reader in self._readers),
+            source_reads=sum(reader.reads for reader in self._readers),
+            source_bytes=sum(reader.bytes for reader in self._readers),
+        )
+        return sum((engine.stats for engine in self._engines), reading)
+
+    def close(self) -> None:
+        """Free all decoders."""
+        for engine in self._engines:
+            engine.close()
+
+    def expect(self, facts: SequenceFacts) -> None:
+        """Say what pictures are like, which settles how many decoders are kept: half of the memory is theirs at most.
+
+        A decoder takes its decoded picture buffer, what its threads work on, and two more for luck, each padded.
+        """
+        picture = facts.coded_width * facts.coded_height * (3 if facts.chroma_format == 3 else 2)
+        picture *= 1 if facts.bit_depth == 8 else 2
+        pictures = facts.max_dec_pic_buffering + min(self._threads, _WIDEST) + 2
+        self._engine_bytes = int(picture * pictures * 1.3)
+        self._share_memory()
+
+    def decode(self, rows: Sequence[int]) -> dict[int, Result]:
+        """Decode these rows, ascending, each once. An error that is not one row's own is raised."""
+        groups = self._groups(rows)
+        if self._threads > 1 and self._side_by_side(groups):
+            return self._decode_side_by_side(groups)
+        worker = _Worker(self._engines, self._spare, self._reader(0))
+        results: dict[int, Result] = {}
+        for group in groups:
+            results.update(self._decode_group(group, worker))
+        return results
+
+    def needed(self, rows: Sequence[int]) -> int:
+        """Count the samples that decoding these rows, ascending, takes from a standing start. Reads headers, decodes nothing."""
+        worker = _Worker([], self._spare, self._reader(0))
+        needed: set[int] = set()
+        for group in self._groups(rows):
+            results: dict[int, Result] = {}
+            while pending := [row for row in group if row not in results and row not in needed]:
+                trace = self._trace_for(pending, worker, results)
+                if trace is None:
+                    continue
+                wanted = [
+                    row
+                    for row in pending
+                    if (step := trace.step(row)) is not None and step.verdict is Verdict.DECODE
+                ]
+                found = course(trace, wanted, Standing.at(trace.start), keep_following=keeps_following())
+                needed.update(found or ())
+        return len(needed)
+
+    # Sharing out
+
+    def _groups(self, rows: Sequence[int]) -> list[list[int]]:
+        """Split ascending rows by GOP, as the index names them."""
+        iraps = self._samples.index.samples["irap"]
+        return [list(group) for _, group in groupby(rows, key=lambda row: int(iraps[row]))]
+
+    def _costs(self, groups: Sequence[Sequence[int]]) -> list[int]:
+        iraps = self._samples.index.samples["irap"]
+        return [group[-1] - max(int(iraps[group[0]]), 0) + 1 for group in groups]
+
+    def _side_by_side(self, groups: Sequence[Sequence[int]]) -> bool:
+        """Tell whether GOPs side by side end sooner than one after the other, each with all threads."""
+        if len(groups) < 2:
+            return False
+        loads = [0] * self._threads
+        costs = self._costs(groups)
+        for cost in sorted(costs, reverse=True):
+            loads[loads.index(min(loads))] += cost
+        return max(loads) <= sum(costs) / (_WIDE_GAIN * min(self._threads, _WIDEST))
+
+    def _decode_side_by_side(self, groups: list[list[int]]) -> dict[int, Result]:
+        """Give each thread a run of neighbouring GOPs; who is done first takes from the end of the longest run left."""
+        runs: list[deque[list[int]]] = [deque()]
+        share = sum(costs := self._costs(groups)) / self._threads
+        total = 0
+        for group, cost in zip(groups, costs, strict=True):
+            if total >= share * len(runs) and len(runs) < self._threads:
+                runs.append(deque())
+            runs[-1].append(group)
+            total += cost
+        lock = threading.Lock()
+
+        def next_group(mine: deque[list[int]]) -> list[int] | None:
+            with lock:
+                if mine:
+                    return mine.popleft()
+                longest = max(runs, key=len)
+                return longest.pop() if longest else None
+
+        def work(job: tuple[deque[list[int]], _Worker]) -> dict[int, Result]:
+            mine, worker = job
+            results: dict[int, Result] = {}
+            while (group := next_group(mine)) is not None:
+                results.update(self._decode_group(group, worker))
+            return results
+
+        self._leave_leading(runs)
+        jobs = []
+        free = [engine for engine in self._engines if engine.threads == 1]
+        for number, run in enumerate(runs):
+            first = run[0][0] if run else 0
+            engine = min(free, key=partial(_distance, row=first), default=None)
+            if engine is None:
+                engine = self._open(1)
+            else:
+                free.remove(engine)
+            jobs.append((run, _Worker([engine], partial(_same, engine), self._reader(number))))
+        with ThreadPoolExecutor(len(runs), thread_name_prefix="ffbind") as executor:
+            done = list(executor.map(work, jobs))
+        return {row: result for results in done for row, result in results.items()}
+
+    def _leave_leading(self, runs: list[deque[list[int]]]) -> None:
+        """Move the leading pictures that a run would begin with to the run before, which ends with the GOP that they refer to."""
+        samples = self._samples.index.samples
+        for before, run in pairwise(runs):
+            irap, previous = (int(samples["irap"][group[0]]) for group in (run[0], before[-1]))
+            if irap <= 0 or int(samples["irap"][irap - 1]) != previous:
+                continue
+            leading = [row for row in run[0] if samples["pts"][row] < samples["pts"][irap]]
+            if leading:
+                before.append(leading)
+                run[0] = [row for row in run[0] if row not in leading]
+                if not run[0]:
+                    run.popleft()
+
+    # Decoders
+
+    def _open(self, threads: int) -> Engine:
+        engine = Engine(self._samples, threads)
+        self._engines.append(engine)
+        self._share_memory()
+        return engine
+
+    def _spare(self) -> Engine:
+        """Give a decoder to start anew: one that stands nowhere, a new one, or the one that was not used for longest."""
+        for engine in self._engines:
+            if engine.standing is None:
+                return engine
+        if len(self._engines) < self._most():
+            return self._open(1 if self._samples.many_slices else min(self._threads, _WIDEST))
+        return min(self._engines, key=lambda engine: engine.used)
+
+    def _most(self) -> int:
+        if not self._engine_bytes:
+            return 1
+        return max(1, min(_MOST_PARKED, self._kept_bytes // 2 // self._engine_bytes))
+
+    def _share_memory(self) -> None:
+        """Leave to kept pictures what decoders do not take, half at least."""
+        taken = len(self._engines) * self._engine_bytes
+        self._samples.pictures.limit(max(self._kept_bytes - taken, self._kept_bytes // 2))
+
+    def _reader(self, number: int) -> SampleReader:
+        while len(self._readers) <= number:
+            self._readers.append(self._make_reader())
+        return self._readers[number]
+
+    def _fall_back(self) -> None:
+        with self._lock:
+            self._fallbacks += 1
+
+    # One GOP
+
+    def _decode_group(self, rows: list[int], worker: _Worker) -> dict[int, Result]:
+        """Decode rows of one GOP: in one course where that goes, and what cannot be decoded that way each by itself."""
+        samples = self._samples
+        results: dict[int, Result] = {}
+        around = 0
+        while pending := [row for row in rows if row not in results]:
+            try:
+                for row in pending:
+                    failure = samples.failure(row)
+                    if failure is not None:
+                        results[row] = failure
+                    else:
+                        worker.reader.check(row)
+                if len(results) < len(rows):
+                    self._decode_some([row for row in pending if row not in results], worker, results)
+            except DamageFound as damage:
+                if damage.row is None:
+                    self._fall_back()  # its decoder does one sample after the other from now on
+                    continue
+                around += 1
+                self._mark(self._certain(damage, worker), lost=around > _MAX_AROUND)
+            except SourceError as error:
+                results.update((row, copy(error)) for row in pending if row not in results)
+            except FFbindError as error:
+                if len(pending) == 1:
+                    results[pending[0]] = error
+                else:
+                    for row in pending:
+                        results.update(self._decode_group([row], worker))
+        return results
+
+    def _decode_some(self, pending: list[int], worker: _Worker, results: dict[int, Result]) -> None:
+        """Decode what goes in one course with the first of the pending rows, or settle why that one cannot be decoded."""
+        samples = self._samples
+        trace = self._trace_for(pending, worker, results)
+        if trace is None:
+            return
+        wanted = []
+        for row in pending:
+            traced = trace[row] if trace.covers(row) else None
+            if traced is not None and traced.step.verdict is Verdict.DECODE and row not in results:
+                if traced.shown:
+                    wanted.append(row)
+                else:
+                    results[row] = samples.fail(
+                        row,
+                        NotShownError(
+                            "the stream says that this picture is never shown (pic_output_flag is 0)"
+                        ),
+                    )
+        if not wanted:
+            return
+        engine, trace, rows, standing = self._choose(trace, wanted, worker)
+        refusal = next((refusal for row in rows if (refusal := trace[row].refusal) is not None), None)
+        if refusal is not None:
+            raise copy(refusal)
+        hoped = set(wanted)
+
+        def deliver(row: int, picture: NativePicture) -> None:
+            kind = trace[row].kind
+            assert kind is not None
+            frame = samples.keep(row, kind, picture)
+            if row in hoped:
+                results[row] = frame
+
+        self._run(engine, trace, rows, standing, worker, deliver)
+        for row in wanted:
+            if row not in results:
+                results[row] = samples.fail(
+                    row, UndecodableError("libavcodec put out no picture for this sample")
+                )
+
+    def _run(
+        self,
+        engine: Engine,
+        trace: Trace,
+        rows: Sequence[int],
+        standing: Standing | None,
+        worker: _Worker,
+        deliver: Callable[[int, NativePicture], None],
+    ) -> None:
+        with self._lock:
+            self._clock += 1
+            engine.used = self._clock
+        try:
+            engine.run(trace, rows, standing, worker.reader, deliver)
+        except DamageFound as damage:
+            if damage.row is None:
+                engine.narrow()
+            raise
+
+    def _trace_for(self, pending: list[int], worker: _Worker, results: dict[int, Result]) -> Trace | None:
+        """Find a trace in which the first pending row is decoded; None where there is none, or new damage came to light.
+
+        rows:      I . . . . . I' . . t         wanted: t
+        nearest:               I'---->t         unless t proves to be a RASL picture of I', or damage keeps I' from being one
+        earlier:   I----------------->t
+        """
+        samples, reader = self._samples, worker.reader
+        row = pending[0]
+        start = samples.irap_at_or_before(row, reader)
+        if start is None:
+            results[row] = samples.fail(row, self._without_start(row, reader))
+            return None
+        kind = samples.known_kind(row)
+        if kind is not None and kind.is_rasl:
+            earlier = self._earlier_start(start, reader)
+            start = start if earlier is None else earlier
+        verdict = Verdict.NOT_STARTED
+        for _ in range(_MAX_STARTS):
+            reachable = self._within_limits(start, pending, worker, results)
+            if row in results:
+                return None
+            if samples.doubts_parameter_sets(start, reader):
+                raise ScanNeeded
+            trace = self._trace(start, worker)
+            trace.extend(reachable[-1], reader)
+            if trace.stale or samples.failure(row) is not None:
+                return None
+            step = trace.step(row)
+            verdict = Verdict.NOT_STARTED if step is None else step.verdict
+            if verdict is Verdict.DECODE:
+                return self._with_leading(trace, reachable, worker)
+            if verdict is not Verdict.SKIPPED:
+                if verdict in (Verdict.MISSING, Verdict.NOT_STARTED) and step is not None:
+                    self._probe(trace, row, worker)
+                failure = self._failure(trace, row, verdict)
+                if failure is not None:
+                    results[row] = samples.fail(row, failure)
+                    return None
+            earlier = self._earlier_start(start, reader)
+            if earlier is None:
+                break
+            if verdict is not Verdict.SKIPPED:
+                self._fall_back()
+            start = earlier
+        results[row] = samples.fail(row, _without_references(verdict))
+        return None
+
+    def _with_leading(self, trace: Trace, rows: list[int], worker: _Worker) -> Trace:
+        """Give the trace from the IRAP before where RASL pictures of this one are wanted too: one course for all of them."""
+        leading = [
+            row for row in rows if (step := trace.step(row)) is not None and step.verdict is Verdict.SKIPPED
+        ]
+        if not leading:
+            return trace
+        start = self._earlier_start(trace.start, worker.reader)
+        if start is None:
+            return trace
+        earlier = self._trace(start, worker)
+        if not earlier.extend(rows[-1], worker.reader):
+            return trace
+        whole = all(
+            (step := earlier.step(row)) is not None and step.verdict is Verdict.DECODE
+            for row in (rows[0], *leading)
+        )
+        return earlier if whole else trace
+
+    def _trace(self, start: int, worker: _Worker) -> Trace:
+        """Give the trace from an IRAP: one that a decoder goes by, if there is one, since that may reach farther back than others."""
+        for engine in worker.engines:
+            trace = engine.trace
+            if trace is not None and trace.start == start:
+                return trace
+        return self._samples.traces.at(start)
+
+    def _within_limits(
+        self, start: int, pending: list[int], worker: _Worker, results: dict[int, Result]
+    ) -> list[int]:
+        """Leave out, with LimitError, rows too far away from the IRAP, from the decoders that may go on, and from the row before."""
+        first = start
+        for engine in worker.engines:
+            standing = engine.standing
+            if standing is not None and start in standing.starts and standing.position <= pending[0]:
+                first = max(first, standing.position)
+        near = []
+        for row in pending:
+            try:
+                self._samples.check_run(first, row)
+            except LimitError as error:
+                results[row] = error
+            else:
+                near.append(row)
+                first = row + 1
+        return near
+
+    def _choose(
+        self, trace: Trace, wanted: list[int], worker: _Worker
+    ) -> tuple[Engine, Trace, Sequence[int], Standing | None]:
+        """Choose the decoder with the least to do: it, what it goes by, the rows to send, and where it stands (None: it starts)."""
+        keep_following = keeps_following()
+        self._stay_exact(worker)
+        engines = list(worker.engines)
+        standings = [engine.standing for engine in engines]
+        place, rows = choose(trace, wanted, standings, keep_following=keep_following)
+        if (
+            rows is None
+        ):  # the way from the IRAP is longer than what is remembered of it, and no decoder stands near
+            self._samples.check_run(trace.start, wanted[-1])
+            raise DecoderError("there is no way to decode this picture exactly")
+        if place is not None:
+            return engines[place], trace, rows, standings[place]
+        # One that stands right before the IRAP goes on into it as cheaply as another starts there, and leaves that one alone.
+        for engine, standing in zip(engines, standings, strict=True):
+            before = engine.trace
+            if standing is None or before is None:
+                continue
+            if not standing.position <= trace.start <= standing.position + _NEAR:
+                continue
+            if before.extend(wanted[-1], worker.reader) and all(
+                before[row].step.verdict is Verdict.DECODE for row in wanted
+            ):
+                found = course(before, wanted, standing, keep_following=keep_following)
+                if found is not None and len(found) <= len(rows):
+                    return engine, before, found, standing
+        return worker.spare(), trace, rows, None
+
+    def _stay_exact(self, worker: _Worker) -> None:
+        """Decode one sample after the other where pictures have several slices.
+
+        Damage that libavcodec does not notice can put a slice where another one is: then what a picture that is decoded side by side
+        with this one refers to would depend on who is faster.
+        """
+        if self._samples.many_slices:
+            for engine in worker.engines:
+                if engine.threads > 1:
+                    engine.narrow()
+
+    # What cannot be decoded
+
+    def _certain(self, damage: DamageFound, worker: _Worker) -> DamageFound:
+        """Where parameter sets of a picture that was left out may be to blame, decode everything up to here, to know."""
+        assert damage.row is not None
+        left_out = (damage.trace[row].step.verdict is Verdict.DECODE for row in damage.passed)
+        if any(left_out):
+            try:
+                self._probe(damage.trace, damage.row + 1, worker)
+            except DamageFound as found:
+                return found
+        return damage
+
+    def _mark(self, damage: DamageFound, *, lost: bool) -> None:
+        """Remember what is damaged. Parameter sets that came without a picture are a picture's data behind a damaged header."""
+        assert damage.row is not None
+        samples = self._samples
+        suspects = [
+            row
+            for row in damage.passed
+            if row in samples.damaged or damage.trace[row].step.verdict is Verdict.EMPTY
+        ]
+        for row in suspects or [damage.row]:
+            again = row in samples.damaged
+            samples.fail(row, damage.error)
+            samples.mark_damaged(row, lost=bool(suspects) or again or lost)
+
+    def _probe(self, trace: Trace, row: int, worker: _Worker) -> None:
+        """Decode everything in front of a row whose references are missing: it may be damage that nobody has met yet.
+
+        DamageFound if so. Done once for a trace.
+        """
+        if trace.probed >= row:
+            return
+        rows = [
+            other
+            for other in range(trace.start, row)
+            if (step := trace.step(other)) is not None and step.verdict is Verdict.DECODE
+        ]
+        if rows and all(trace[other].refusal is None for other in rows):
+            self._fall_back()
+
+            def keep(other: int, picture: NativePicture) -> None:
+                kind = trace[other].kind
+                assert kind is not None
+                self._samples.keep(other, kind, picture)
+
+            engine = worker.spare()
+            if engine.threads > 1:
+                engine.narrow()
+            self._run(engine, trace, rows, None, worker, keep)
+        trace.probed = row
+
+    def _failure(self, trace: Trace, row: int, verdict: Verdict) -> FFbindError | None:
+        """Say why there is no picture, or None where starting earlier may give one."""
+        samples = self._samples
+        if verdict is Verdict.EMPTY:
+            return UndecodableError("the sample holds no picture (of the base layer)")
+        damaged = samples.damaged_between(trace.start, row)
+        if damaged is not None:
+            return CorruptError(
+                f"the picture depends on damaged data: the sample at offset {samples.offset(damaged)} cannot be decoded"
+            )
+        return None
+
+    def _without_start(self, row: int, reader: SampleReader) -> FFbindError:
+        """Say why there is no IRAP to start at."""
+        named = int(self._samples.index.samples["irap"][row])
+        if named >= 0 and self._samples.kind(named, reader) is None:
+            return CorruptError(
+                f"the picture depends on the one at offset {self._samples.offset(named)}, which cannot be read; copy the file again"
+            )
+        return UndecodableError("no IRAP picture comes before this sample: no decoder can show it")
+
+    def _earlier_start(self, irap: int, reader: SampleReader) -> int | None:
+        """Find the IRAP before this one, if starting there can help: only a CRA has leading pictures that need it."""
+        if irap == 0 or self._samples.kind(irap, reader) is not Kind.CRA:
+            return None
+        return self._samples.irap_at_or_before(irap - 1, reader)
+
+
+def _same(engine: Engine) -> Engine:
+    return engine
+
+
+def _distance(engine: Engine, row: int) -> float:
+    """Samples from where a decoder stands to `row`; one that stands nowhere before it is the last choice."""
+    standing = engine.standing
+    return float("inf") if standing is None or standing.position > row else row - standing.position
+
+
+def _without_references(verdict: Verdict) -> FFbindError:
+    if verdict is Verdict.SKIPPED:
+        return UndecodableError(
+            "a RASL picture whose IRAP starts the stream or follows a break: the pictures that it refers to are not there, so no "
+            "decoder can show it (H.265 8.3.3)"
+        )
+    return UndecodableError(
+        "pictures that this one refers to are not in the stream, so no decoder can show it exactly"
+    )
