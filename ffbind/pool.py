@@ -323,13 +323,17 @@ class EnginePool:
         if refusal is not None:
             raise copy(refusal)
         hoped = set(wanted)
+        # Of the others only those shown later are worth their memory: whoever steps on, or iterates, comes to them next.
+        display = samples.index.samples["display"]
+        last_shown = max(int(display[row]) for row in wanted)
 
         def deliver(row: int, picture: NativePicture) -> None:
-            kind = trace[row].kind
-            assert kind is not None
-            frame = samples.keep(row, kind, picture)
-            if row in hoped:
-                results[row] = frame
+            if row in hoped or display[row] > last_shown:
+                kind = trace[row].kind
+                assert kind is not None
+                frame = samples.keep(row, kind, picture)
+                if row in hoped:
+                    results[row] = frame
 
         self._run(engine, trace, rows, standing, worker, deliver)
         for row in wanted:
@@ -535,16 +539,10 @@ class EnginePool:
         ]
         if rows and all(trace[other].refusal is None for other in rows):
             self._fall_back()
-
-            def keep(other: int, picture: NativePicture) -> None:
-                kind = trace[other].kind
-                assert kind is not None
-                self._samples.keep(other, kind, picture)
-
             engine = worker.spare()
             if engine.threads > 1:
                 engine.narrow()
-            self._run(engine, trace, rows, None, worker, keep)
+            self._run(engine, trace, rows, None, worker, lambda row, picture: None)
         trace.probed = row
 
     def _failure(self, trace: Trace, row: int, verdict: Verdict) -> FFbindError | None:

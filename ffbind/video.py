@@ -496,27 +496,34 @@ class Video:
     # Decoding
 
     def _frame(self, row: int) -> Frame:
-        """Give the frame of a row: one that is kept, or decoded now, going backwards some in front of it too."""
+        """Give the frame of a row: one that is kept, or decoded now, together with those that are asked for next when stepping."""
         place = int(self._index.samples["display"][row])
-        backwards = 0 <= place == self._last_place - 1
+        step = place - self._last_place if place >= 0 else 0
         self._last_place = place
         frame = self._samples.pictures.get(row)
         if frame is not None:
             self._reused += 1
             return frame
         self._expect()
-        rows = [row]
-        if backwards:
-            order = self._index.order[max(0, place - self._backwards() + 1) : place]
-            # Of this GOP, all that comes before it: the way from the IRAP is paid for once.
-            iraps = self._index.samples["irap"]
-            rows = sorted(
-                {row, *(int(other) for other in order if other <= row and iraps[other] == iraps[row])}
-            )
-        result = self._decode_now(rows)[row]
+        result = self._decode_now(self._stretch(row, place, step))[row]
         if isinstance(result, FFbindError):
             raise result
         return result
+
+    def _stretch(self, row: int, place: int, step: int) -> list[int]:
+        """Rows to decode at once for a step, of this GOP only.
+
+        Backwards those before it, since the way from the IRAP is paid for once; forwards as many as keep all threads busy.
+        """
+        if step == -1:
+            order = self._index.order[max(0, place - self._backwards() + 1) : place]
+        elif step == 1 and self._threads > 1:
+            order = self._index.order[place + 1 : place + min(2 * self._threads, self._backwards())]
+        else:
+            return [row]
+        iraps = self._index.samples["irap"]
+        near = (int(other) for other in order if iraps[other] == iraps[row] and (step > 0 or other <= row))
+        return sorted({row, *(other for other in near if self._samples.pictures.get(other) is None)})
 
     def _new_reader(self) -> SampleReader:
         index = self._index
