@@ -60,8 +60,8 @@ _BATCH_BYTES = 256 << 20
 _FIRST_BATCHES = (8, 32)
 """Frames of the first batches where they are wanted one after the other: the first comes soon."""
 
-_BACKWARDS = 16
-"""Frames decoded at once when stepping backwards."""
+_STRETCH = 16
+"""Frames decoded at once when stepping, at most."""
 
 _READ_AHEAD = 512 << 10
 
@@ -163,7 +163,7 @@ class Video:
         self._reader = self._new_reader()
         self._pool = EnginePool(self._samples, self._new_reader, self._threads, kept_bytes)
         self._reused = 0
-        self._last_place = -1
+        self._last_place = -2  # no frame is a step from here
         self._facts: SequenceFacts | None = None
 
     # What the video is
@@ -515,10 +515,11 @@ class Video:
 
         Backwards those before it, since the way from the IRAP is paid for once; forwards as many as keep all threads busy.
         """
+        most = min(_STRETCH, self._pictures_in(self._kept_bytes // 4))
         if step == -1:
-            order = self._index.order[max(0, place - self._backwards() + 1) : place]
+            order = self._index.order[max(0, place - most + 1) : place]
         elif step == 1 and self._threads > 1:
-            order = self._index.order[place + 1 : place + min(2 * self._threads, self._backwards())]
+            order = self._index.order[place + 1 : place + min(2 * self._threads, most)]
         else:
             return [row]
         iraps = self._index.samples["irap"]
@@ -536,16 +537,17 @@ class Video:
         with suppress(FFbindError):
             self._sequence()
 
-    def _picture_bytes(self) -> int:
-        facts = self._sequence()
-        return facts.coded_width * facts.coded_height * (3 if facts.bit_depth == 8 else 6)
-
-    def _backwards(self) -> int:
-        return max(1, min(_BACKWARDS, self._kept_bytes // 4 // self._picture_bytes()))
+    def _pictures_in(self, size: int) -> int:
+        """Say how many pictures fit into so many bytes; one where the stream does not say how large they are."""
+        try:
+            facts = self._sequence()
+        except (CorruptError, UndecodableError):  # decoding will tell of which sample
+            return 1
+        return max(1, size // (facts.coded_width * facts.coded_height * (3 if facts.bit_depth == 8 else 6)))
 
     def _in_batches(self, rows: Iterable[tuple[int, int]]) -> Iterator[tuple[Frame, int]]:
         """Decode rows, each with an address of the caller's, and give their frames in this order: batch by batch, one ahead."""
-        batches = _batches(iter(rows), max(1, min(_BATCH_FRAMES, _BATCH_BYTES // self._picture_bytes())))
+        batches = _batches(iter(rows), min(_BATCH_FRAMES, self._pictures_in(_BATCH_BYTES)))
         ahead = ThreadPoolExecutor(1, thread_name_prefix="ffbind-ahead")
         try:
             batch = next(batches, [])

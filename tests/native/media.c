@@ -72,8 +72,15 @@ static int decode(ffb_decoder *decoder, const AVPacket *packet, int64_t tag, int
     for (int i = 0; i < changes && size > 0; i++)
         sample[below(below(2) && size > 60 ? 60 : (uint32_t)size)] = (uint8_t)below(256);
     AVFrame *picture = NULL;
+    int64_t picture_tag = -1;
     int result = changes && below(4) == 0 ? ffb_decoder_pass_over(decoder, sample, size, 4)
-                                          : ffb_decoder_decode(decoder, sample, size, 4, tag, &picture);
+                                          : ffb_decoder_decode(decoder, sample, size, 4, tag, &picture, &picture_tag);
+    require(changes || !picture || picture_tag == tag, "the picture of this sample");
+    if (changes && result == FFB_DECODE_OK && below(3) == 0) {
+        av_frame_free(&picture);
+        result = ffb_decoder_pump(decoder, &picture, &picture_tag);
+        require(!picture || picture_tag <= tag, "a picture of an earlier sample");
+    }
     require(changes || result == FFB_DECODE_OK, "a good sample");
     require(result == FFB_DECODE_OK || !picture, "a picture, or an error");
     const int shown = picture != NULL;
@@ -82,10 +89,10 @@ static int decode(ffb_decoder *decoder, const AVPacket *packet, int64_t tag, int
     return result == FFB_DECODE_OK ? shown : -1;
 }
 
-static ffb_decoder *open_decoder(const AVCodecParameters *parameters)
+static ffb_decoder *open_decoder(const AVCodecParameters *parameters, int threads)
 {
     int error = 0;
-    ffb_decoder *decoder = ffb_decoder_open(1 << 20, &error);
+    ffb_decoder *decoder = ffb_decoder_open(1 << 20, threads, &error);
     require(decoder != NULL, "a decoder");
     /* hvcC, ISO/IEC 14496-15 8.3.3.1: arrays of parameter sets behind 23 bytes. */
     const uint8_t *at = parameters->extradata + 23, *end = parameters->extradata + parameters->extradata_size;
@@ -118,7 +125,7 @@ static int read_all(ffb_input *input, int changes, int *pictures)
     while ((result = av_read_frame(format, packet)) >= 0) {
         count++;
         if (!decoder && parameters->extradata_size > 23)
-            decoder = open_decoder(parameters);
+            decoder = open_decoder(parameters, changes ? 1 + (int)below(3) : 1);
         int shown = decoder && packet->size ? decode(decoder, packet, count, changes) : 0;
         if (shown < 0) { /* fit only to be closed */
             ffb_decoder_close(decoder);
