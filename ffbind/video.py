@@ -75,13 +75,14 @@ def open(  # noqa: A001
     kept_bytes: int = _KEPT_BYTES,
     limits: Limits | None = None,
 ) -> Video:
-    """Open a video for exact frames.
+    """Open a video for exact frames. Raw streams, Matroska and transport streams have no table of samples: they are read whole, once.
 
     - `source`: a path, bytes, a binary file object, or anything with the members of `ffbind.sources.Source`
     - `index`: a `VideoIndex` or the path of a saved one, which saves reading the file's tables; IndexMismatchError if it is not
       of these bytes
     - `threads`: how many pictures are decoded side by side, of one GOP or of several, default all cores
-    - `track`: the track's id in the file; default the first enabled video track with most samples
+    - `track`: the track's id in the file, in a transport stream its PID, in Matroska its place from 1; default the first enabled video
+      track with most samples
     - `kept_bytes`: memory for what is kept: decoders, parked where they were last used, take half of it at most, pictures the rest
       (for stepping back, and for showing in another order than that of decoding). One decoder and the last few pictures stay in
       any case
