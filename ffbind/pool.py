@@ -134,14 +134,24 @@ class EnginePool:
         return results
 
     def needed(self, rows: Sequence[int]) -> int:
-        """Count the samples that decoding these rows, ascending, takes from a standing start. Reads headers, decodes nothing."""
+        """Count the samples that decoding these rows, ascending, takes from a standing start.
+
+        Reads headers, and decodes only where a reference is missing, to see what is damaged.
+        """
         worker = _Worker([], self._spare, self._reader(0))
         needed: set[int] = set()
         for group in self._groups(rows):
             results: dict[int, Result] = {}
             while pending := [row for row in group if row not in results and row not in needed]:
-                trace = self._trace_for(pending, worker, results)
+                try:
+                    trace = self._trace_for(pending, worker, results)
+                except DamageFound as damage:
+                    self._learn(damage, worker, lost=False)
+                    continue
                 if trace is None:
+                    results.update(
+                        (row, failure) for row in pending if (failure := self._samples.failure(row))
+                    )
                     continue
                 wanted = [
                     row
@@ -149,7 +159,7 @@ class EnginePool:
                     if (step := trace.step(row)) is not None and step.verdict is Verdict.DECODE
                 ]
                 found = course(trace, wanted, Standing.at(trace.start), keep_following=keeps_following())
-                needed.update(found or ())
+                needed.update(found or wanted)
         return len(needed)
 
     # Sharing out
@@ -218,6 +228,8 @@ class EnginePool:
         """Move the leading pictures that a run would begin with to the run before, which ends with the GOP that they refer to."""
         samples = self._samples.index.samples
         for before, run in pairwise(runs):
+            if not before:  # all of it was left to the run in front of it
+                continue
             irap, previous = (int(samples["irap"][group[0]]) for group in (run[0], before[-1]))
             if irap <= 0 or int(samples["irap"][irap - 1]) != previous:
                 continue
@@ -282,11 +294,8 @@ class EnginePool:
                 if len(results) < len(rows):
                     self._decode_some([row for row in pending if row not in results], worker, results)
             except DamageFound as damage:
-                if damage.row is None:
-                    self._fall_back()  # its decoder does one sample after the other from now on
-                    continue
-                around += 1
-                self._mark(self._certain(damage, worker), lost=around > _MAX_AROUND)
+                around += damage.row is not None
+                self._learn(damage, worker, lost=around > _MAX_AROUND)
             except SourceError as error:
                 results.update((row, copy(error)) for row in pending if row not in results)
             except FFbindError as error:
@@ -499,6 +508,13 @@ class EnginePool:
                     engine.narrow()
 
     # What cannot be decoded
+
+    def _learn(self, damage: DamageFound, worker: _Worker, *, lost: bool) -> None:
+        """Remember what is damaged; where that is not known yet, the decoder does one sample after the other from now on."""
+        if damage.row is None:
+            self._fall_back()
+        else:
+            self._mark(self._certain(damage, worker), lost=lost)
 
     def _certain(self, damage: DamageFound, worker: _Worker) -> DamageFound:
         """Where parameter sets of a picture that was left out may be to blame, decode everything up to here, to know."""

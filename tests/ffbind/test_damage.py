@@ -392,3 +392,11 @@ def test_zeros_within_a_picture_are_damage(whole_of: Callable[[str], Whole], pic
             data[at : at + length] = bytes(length)
             for order in ([row], range(row + 1), [row + 4, row]):
                 assert outcome(bytes(data), clean.index, order, picture_hash)[row] is ffbind.CorruptError
+
+
+def test_an_exact_plan_of_damaged_data_ends(whole: Whole) -> None:
+    """A picture turns into a parameter set: what refers to it has no course, and planning it says so by leaving it out."""
+    data = bytearray(whole.data)
+    data[int(whole.index.samples["offset"][1]) + 4] ^= 0x40
+    with ffbind.open(bytes(data)) as video:
+        assert 0 < video.plan(range(len(video)), exact=True).samples < len(video)

@@ -155,6 +155,15 @@ def test_whole_files_on_several_threads(name: str, threads: int, clip: Clip) -> 
         assert track.pool.stats.samples_sent == len(track.hashes)
 
 
+@pytest.mark.parametrize("threads", [2, 3, 4, 8])
+def test_leading_pictures_alone_on_several_threads(threads: int, clip: Clip) -> None:
+    """Each run begins with leading pictures and may be nothing else: they are left to the run before, whatever is left of this one."""
+    path = clip("plain.mp4")
+    track = Track(path.read_bytes(), linear_decode(path), threads=threads)
+    track.pool._decode_side_by_side(track.pool._groups(track.rasl))
+    track.decode(*track.rasl)
+
+
 def test_pictures_of_several_slices_are_decoded_one_by_one(clip: Clip) -> None:
     """Where damage puts one slice over another, what is decoded side by side would depend on who is faster."""
     path = clip("slices.mp4")
