@@ -47,7 +47,10 @@ _MOST_PARKED = 8
 """Decoders parked at most; memory may allow fewer."""
 
 _WIDEST = 8
-"""Samples decoded side by side at most: pictures wait for each other, so more threads bring little and delay the last picture."""
+"""Samples of one GOP in work at most: pictures wait for each other, so more threads bring little and delay the last picture."""
+
+_IN_WORK = 2
+"""Samples of one GOP in work for each core: while one is large, or waits for its reference, another has something to do."""
 
 _WIDE_GAIN = 0.85
 """How well threads inside a GOP do, compared with as many threads that have GOPs of their own."""
@@ -87,6 +90,7 @@ class EnginePool:
         self._samples = samples
         self._make_reader = make_reader
         self._threads = threads
+        self._in_work = min(_IN_WORK * threads, _WIDEST) if threads > 1 else 1
         self._kept_bytes = kept_bytes
         self._engines: list[Engine] = []
         self._readers: list[SampleReader] = []
@@ -118,7 +122,7 @@ class EnginePool:
         """
         picture = facts.coded_width * facts.coded_height * (3 if facts.chroma_format == 3 else 2)
         picture *= 1 if facts.bit_depth == 8 else 2
-        pictures = facts.max_dec_pic_buffering + min(self._threads, _WIDEST) + 2
+        pictures = facts.max_dec_pic_buffering + self._in_work + 2
         self._engine_bytes = int(picture * pictures * 1.3)
         self._share_memory()
 
@@ -254,7 +258,7 @@ class EnginePool:
             if engine.standing is None:
                 return engine
         if len(self._engines) < self._most():
-            return self._open(1 if self._samples.many_slices else min(self._threads, _WIDEST))
+            return self._open(1 if self._samples.many_slices else self._in_work)
         return min(self._engines, key=lambda engine: engine.used)
 
     def _most(self) -> int:

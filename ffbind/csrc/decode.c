@@ -246,13 +246,17 @@ int ffb_decoder_pass_over(ffb_decoder *decoder, const uint8_t *sample, size_t si
     return step < 0 ? FFB_DECODE_BAD_SAMPLE : result;
 }
 
-/* Fills decoder->packet with what waits in front and the sample's NAL units. An end of sequence behind the picture waits in front of
- * the next one, where it means the same: a packet in between, as ffb_decoder_pump sends, would make libavcodec forget it.
+/* Fills decoder->packet with what waits in front and the sample's NAL units. What stands behind the last slice and is not of this
+ * picture (7.4.2.4.4) waits in front of the next one, where it means the same:
+ * - an end of sequence, which libavcodec forgets in a packet without slices, as ffb_decoder_pump sends them
+ * - parameter sets and SEI: with frame threads libavcodec copies them to the next thread as soon as the picture has begun, so a unit
+ *   read after that would be changed while it is copied
  * Returns FFB_DECODE_* or an AVERROR. */
 static int fill_packet(ffb_decoder *decoder, const uint8_t *sample, size_t size, int length_size)
 {
     ffb_nal nal;
     int step;
+    int slices = 0;
     size_t space = decoder->front_size;
     ffb_nal_walk walk = ffb_nal_walk_of(sample, size, length_size);
     while ((step = ffb_nal_next(&walk, &nal)) == 1) {
@@ -260,6 +264,7 @@ static int fill_packet(ffb_decoder *decoder, const uint8_t *sample, size_t size,
             continue;
         if (ffb_nal_is_slice(nal.type) && nal_is_interrupted(&nal))
             return FFB_DECODE_BAD_SAMPLE;
+        slices += ffb_nal_is_slice(nal.type);
         space += nal_space(&nal);
     }
     if (step < 0 || space > INT32_MAX / 2)
@@ -273,14 +278,14 @@ static int fill_packet(ffb_decoder *decoder, const uint8_t *sample, size_t size,
         memcpy(out, decoder->front, decoder->front_size);
     size_t used = decoder->front_size;
     decoder->front_size = 0;
-    int slices = 0;
+    const int has_slices = slices > 0;
     walk = ffb_nal_walk_of(sample, size, length_size);
     while (ffb_nal_next(&walk, &nal) == 1) {
         if (!nal_is_wanted(&nal, 1))
             continue;
-        slices += ffb_nal_is_slice(nal.type);
-        if ((nal.type == FFB_NAL_EOS || nal.type == FFB_NAL_EOB) && slices > 0) {
-            result = front_put(decoder, &nal);
+        slices -= ffb_nal_is_slice(nal.type);
+        if (has_slices && slices == 0 && !ffb_nal_is_slice(nal.type) && nal.type != FFB_NAL_SEI_SUFFIX) {
+            result = nal_is_wanted(&nal, 0) ? front_put(decoder, &nal) : FFB_DECODE_OK;
             if (result == FFB_DECODE_OK)
                 continue;
         } else {

@@ -151,6 +151,30 @@ def check(data: bytes, wanted: Sequence[str], picture_hash: Hash, hidden: Sequen
                 video.frame_at_offset(int(index.samples["offset"][row]))
 
 
+# Order inside a sample
+
+
+def test_units_behind_the_picture(
+    base: tuple[bytes, list[Sample]], wanted: list[str], picture_hash: Hash
+) -> None:
+    """Parameter sets and SEI behind the last slice, where they belong to the next picture (H.265 7.4.2.4.4).
+
+    Frame threads of libavcodec crash on them, since it copies sets to the next thread as soon as a picture has begun: hence many runs.
+    """
+    entry, samples = base
+    with ffbind.open(movie.write_movie([entry], samples)) as video:
+        sets = [bytes(unit) for unit in video.index.entries[0].parameter_sets]
+    unregistered = b"\x4e\x01\x05\x14" + bytes(16) + b"note\x80"
+    tail = b"".join(len(unit).to_bytes(4, "big") + unit for unit in (*sets, *4 * (unregistered,)))
+    data = movie.write_movie([entry], [replace(sample, data=sample.data + tail) for sample in samples])
+    check(data, wanted, picture_hash)
+    chance = random.Random(1)
+    for _ in range(30):
+        with ffbind.open(data, threads=4) as video:
+            for place in chance.sample(range(len(wanted)), 8):
+                assert picture_hash(video[place]) == wanted[place]
+
+
 # Tables
 
 
