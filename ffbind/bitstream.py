@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from .color import Color
@@ -58,6 +59,12 @@ class Reference(NamedTuple):
     used: bool
     long_term: bool
     by_lsb: bool
+
+
+@lru_cache(4096)
+def _reference(value: int, mark: int) -> Reference:
+    """Give a reference as C describes it; the same few come again and again."""
+    return Reference(value, *_MARKS[mark])
 
 
 class SampleHeader(NamedTuple):
@@ -130,10 +137,7 @@ def _header(sample: Any) -> SampleHeader:
         poc_lsb=sample.poc_lsb,
         log2_max_poc_lsb=sample.log2_max_poc_lsb,
         references=tuple(
-            Reference(value, *_MARKS[mark])
-            for value, mark in zip(
-                ffi.unpack(sample.reference, count), ffi.unpack(sample.reference_flags, count), strict=True
-            )
+            map(_reference, ffi.unpack(sample.reference, count), ffi.unpack(sample.reference_flags, count))
         ),
         shown=bool(flags & lib.FFB_SAMPLE_OUTPUT),
         has_parameter_sets=bool(flags & lib.FFB_SAMPLE_HAS_SETS),
