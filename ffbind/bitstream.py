@@ -28,12 +28,15 @@ __all__ = [
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
-_BRINGS = (
-    lib.FFB_SAMPLE_HAS_SETS
-    | lib.FFB_SAMPLE_EOS_BEFORE
-    | lib.FFB_SAMPLE_EOS_AFTER
-    | lib.FFB_SAMPLE_LASTING_SEI
+# Looked up once: all of them are asked of each sample.
+_HAS_SETS, _MANY_SLICES = lib.FFB_SAMPLE_HAS_SETS, lib.FFB_SAMPLE_MANY_SLICES
+_EOS_BEFORE, _EOS_AFTER = lib.FFB_SAMPLE_EOS_BEFORE, lib.FFB_SAMPLE_EOS_AFTER
+_NO_FIRST, _TWO_PICTURES, _OUTPUT = (
+    lib.FFB_SAMPLE_NO_FIRST,
+    lib.FFB_SAMPLE_TWO_PICTURES,
+    lib.FFB_SAMPLE_OUTPUT,
 )
+_BRINGS = _HAS_SETS | _EOS_BEFORE | _EOS_AFTER | lib.FFB_SAMPLE_LASTING_SEI
 _MARKS = [
     (
         bool(mark & lib.FFB_REFERENCE_USED),
@@ -125,9 +128,9 @@ def _check(status: int) -> None:
 
 def _header(sample: Any) -> SampleHeader:
     flags = sample.flags
-    if flags & lib.FFB_SAMPLE_NO_FIRST:
+    if flags & _NO_FIRST:
         raise CorruptError("the sample is damaged: the first slice of its picture is missing")
-    if flags & lib.FFB_SAMPLE_TWO_PICTURES:
+    if flags & _TWO_PICTURES:
         raise CorruptError("the sample is malformed: it holds more than one picture")
     count = sample.reference_count
     return SampleHeader(
@@ -139,12 +142,12 @@ def _header(sample: Any) -> SampleHeader:
         references=tuple(
             map(_reference, ffi.unpack(sample.reference, count), ffi.unpack(sample.reference_flags, count))
         ),
-        shown=bool(flags & lib.FFB_SAMPLE_OUTPUT),
-        has_parameter_sets=bool(flags & lib.FFB_SAMPLE_HAS_SETS),
+        shown=bool(flags & _OUTPUT),
+        has_parameter_sets=bool(flags & _HAS_SETS),
         brings=bool(flags & _BRINGS),
-        many_slices=bool(flags & lib.FFB_SAMPLE_MANY_SLICES),
-        sequence_ends_before=bool(flags & lib.FFB_SAMPLE_EOS_BEFORE),
-        sequence_ends_after=bool(flags & lib.FFB_SAMPLE_EOS_AFTER),
+        many_slices=bool(flags & _MANY_SLICES),
+        sequence_ends_before=bool(flags & _EOS_BEFORE),
+        sequence_ends_after=bool(flags & _EOS_AFTER),
     )
 
 
