@@ -260,6 +260,12 @@ class Samples:
 
     # Frames
 
+    def _span(self, display: int) -> tuple[int, int]:
+        """Give what `VideoIndex.span` gives."""
+        if display + 1 < len(self._starts):
+            return self._starts.item(display), self._starts.item(display + 1)
+        return self.index.span(display)
+
     def keep(self, row: int, kind: Kind, picture: NativePicture) -> Frame:
         """Make the frame of a row from its picture, and keep it for a while."""
         index, entry = self.index, self.entry(row)
@@ -280,12 +286,6 @@ class Samples:
         )
         self.pictures.put(row, frame)
         return frame
-
-    def _span(self, display: int) -> tuple[int, int]:
-        """Give what `VideoIndex.span` gives."""
-        if display + 1 < len(self._starts):
-            return self._starts.item(display), self._starts.item(display + 1)
-        return self.index.span(display)
 
     def at_place(self, frame: Frame, place: int) -> Frame:
         """Give the same picture as the frame at a place in presentation order (edits may show a picture twice)."""

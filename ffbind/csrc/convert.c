@@ -14,7 +14,7 @@
  * What planes 1 and 2 contribute to an output is computed once per chroma row ("mix", at chroma width), widened to luma
  * width by replication, and added to what plane 0 contributes ("finish").
  *
- * Where a picture is turned, finished rows are gathered in a band that fits the second-level cache and put into place from
+ * Where a picture is turned, finished rows are gathered in a band that stays in the second-level cache and put into place from
  * there: the whole picture is never written twice. */
 
 enum { MAX_SIDE = 65536, CACHE_LINE = 64 };
@@ -76,10 +76,12 @@ typedef struct sink {
     int32_t first; /* row that it begins with */
 } sink;
 
-/* Rows that are put into place together: enough for a turn by 90 degrees to fill whole cache lines, 2 (a row of chroma) otherwise. */
+/* Rows that are put into place together: as many as fill two or three cache lines where the picture is turned by 90 degrees, 2 (a row of
+ * chroma) otherwise. */
 static int32_t band_rows(int rotation, int bytes)
 {
-    return !is_quarter(rotation) ? 2 : bytes == 1 ? CACHE_LINE : bytes == 2 ? CACHE_LINE / 2 : CACHE_LINE / 4;
+    const int32_t filling = 2 * CACHE_LINE;
+    return !is_quarter(rotation) ? 2 : bytes == 1 ? filling : bytes == 2 ? filling / 2 : filling / 4;
 }
 
 /* 0 where there is no memory. `out` stays the caller's. */
