@@ -55,10 +55,10 @@ def _count(path: Path, order: str, frames: int) -> Counter[str]:
         out = Path(folder, "callgrind.out")
         command = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}"]
         command += [sys.executable, "-m", "benchmarks.instructions", str(path), order, str(frames)]
-        # A fixed seed of string hashes, so that dictionaries are laid out alike in both runs.
-        done = subprocess.run(
-            command, check=False, capture_output=True, text=True, env=os.environ | {"PYTHONHASHSEED": "0"}
-        )
+        # A fixed seed of string hashes, so that dictionaries are laid out alike in both runs; no threads of numpy's OpenBLAS, which
+        # wait for work by looking for it over and over.
+        steady = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ | steady)
         if done.returncode != 0:
             raise RuntimeError(f"callgrind: {done.stderr[-2000:]}")
         return by_library(out.read_text())

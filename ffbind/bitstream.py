@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from .color import Color
@@ -27,12 +28,15 @@ __all__ = [
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
-_BRINGS = (
-    lib.FFB_SAMPLE_HAS_SETS
-    | lib.FFB_SAMPLE_EOS_BEFORE
-    | lib.FFB_SAMPLE_EOS_AFTER
-    | lib.FFB_SAMPLE_LASTING_SEI
+# Looked up once: all of them are asked of each sample.
+_HAS_SETS, _MANY_SLICES = lib.FFB_SAMPLE_HAS_SETS, lib.FFB_SAMPLE_MANY_SLICES
+_EOS_BEFORE, _EOS_AFTER = lib.FFB_SAMPLE_EOS_BEFORE, lib.FFB_SAMPLE_EOS_AFTER
+_NO_FIRST, _TWO_PICTURES, _OUTPUT = (
+    lib.FFB_SAMPLE_NO_FIRST,
+    lib.FFB_SAMPLE_TWO_PICTURES,
+    lib.FFB_SAMPLE_OUTPUT,
 )
+_BRINGS = _HAS_SETS | _EOS_BEFORE | _EOS_AFTER | lib.FFB_SAMPLE_LASTING_SEI
 _MARKS = [
     (
         bool(mark & lib.FFB_REFERENCE_USED),
@@ -58,6 +62,12 @@ class Reference(NamedTuple):
     used: bool
     long_term: bool
     by_lsb: bool
+
+
+@lru_cache(4096)
+def _reference(value: int, mark: int) -> Reference:
+    """Give a reference as C describes it; the same few come again and again."""
+    return Reference(value, *_MARKS[mark])
 
 
 class SampleHeader(NamedTuple):
@@ -118,9 +128,9 @@ def _check(status: int) -> None:
 
 def _header(sample: Any) -> SampleHeader:
     flags = sample.flags
-    if flags & lib.FFB_SAMPLE_NO_FIRST:
+    if flags & _NO_FIRST:
         raise CorruptError("the sample is damaged: the first slice of its picture is missing")
-    if flags & lib.FFB_SAMPLE_TWO_PICTURES:
+    if flags & _TWO_PICTURES:
         raise CorruptError("the sample is malformed: it holds more than one picture")
     count = sample.reference_count
     return SampleHeader(
@@ -130,17 +140,14 @@ def _header(sample: Any) -> SampleHeader:
         poc_lsb=sample.poc_lsb,
         log2_max_poc_lsb=sample.log2_max_poc_lsb,
         references=tuple(
-            Reference(value, *_MARKS[mark])
-            for value, mark in zip(
-                ffi.unpack(sample.reference, count), ffi.unpack(sample.reference_flags, count), strict=True
-            )
+            map(_reference, ffi.unpack(sample.reference, count), ffi.unpack(sample.reference_flags, count))
         ),
-        shown=bool(flags & lib.FFB_SAMPLE_OUTPUT),
-        has_parameter_sets=bool(flags & lib.FFB_SAMPLE_HAS_SETS),
+        shown=bool(flags & _OUTPUT),
+        has_parameter_sets=bool(flags & _HAS_SETS),
         brings=bool(flags & _BRINGS),
-        many_slices=bool(flags & lib.FFB_SAMPLE_MANY_SLICES),
-        sequence_ends_before=bool(flags & lib.FFB_SAMPLE_EOS_BEFORE),
-        sequence_ends_after=bool(flags & lib.FFB_SAMPLE_EOS_AFTER),
+        many_slices=bool(flags & _MANY_SLICES),
+        sequence_ends_before=bool(flags & _EOS_BEFORE),
+        sequence_ends_after=bool(flags & _EOS_AFTER),
     )
 
 

@@ -93,7 +93,11 @@ class Engine:
         passed: list[int] = []
         try:
             for row in rows:
-                passed = self._pass_over(trace, standing.position, row, last, reader)
+                passed = (
+                    self._pass_over(trace, standing.position, row, last, reader)
+                    if row > standing.position
+                    else []
+                )
                 traced = trace[row]
                 if traced.step.forget:
                     self._deliver_rest(deliver)

@@ -56,41 +56,34 @@ class NativePicture:
             raise UnsupportedError(
                 f"pictures of pixel format {native.format} are not made of planes of 8 to 16 bits; they cannot be shown"
             )
-        self.width = int(about.width)
-        self.height = int(about.height)
-        self.bit_depth = int(about.bit_depth)
-        self.buffer_bytes = int(about.buffer_bytes)
+        self.width: int = about.width
+        self.height: int = about.height
+        self.bit_depth: int = about.bit_depth
+        self.buffer_bytes: int = about.buffer_bytes
         self.pixel_format = _name(ffi.string(about.pixel_format))
         self.color = _color(about.primaries, about.transfer, about.matrix, about.full_range)
 
     def planes(self) -> tuple[Plane, ...]:
         """Make views of the planes, in FFmpeg's order."""
         about = self._about
-        size = int(about.bytes_per_value)
-        dtype = np.dtype(np.uint8 if size == 1 else np.uint16)
-        found = []
-        for i in range(about.planes):
-            width, height, stride = about.plane_width[i], about.plane_height[i], about.stride[i]
-            owner = ffi.gc(about.data[i], _Holder(self._frame))
-            # Over a read-only buffer the flag `writeable` cannot be set back.
-            view = memoryview(ffi.buffer(owner, stride * (height - 1) + width * size)).toreadonly()
-            data = np.frombuffer(view, np.uint8)
-            found.append(
-                np.ndarray.__new__(Plane, (height, width), dtype=dtype, buffer=data, strides=(stride, size))
-            )
-        return tuple(found)
+        return tuple(np.asarray(_Memory(self._frame, about, i)).view(Plane) for i in range(about.planes))
 
 
-class _Holder:
-    """A destructor that does nothing but keep the AVFrame until then."""
+class _Memory:
+    """The samples of one plane, read-only, for numpy: an array of them keeps this, and so the AVFrame."""
 
-    __slots__ = ("frame",)
+    __slots__ = ("__array_interface__", "_frame")
 
-    def __init__(self, frame: Any) -> None:
-        self.frame = frame
-
-    def __call__(self, _: Any) -> None:
-        self.frame = None
+    def __init__(self, frame: Any, about: Any, plane: int) -> None:
+        self._frame = frame
+        size = about.bytes_per_value
+        self.__array_interface__ = {
+            "version": 3,
+            "typestr": "|u1" if size == 1 else np.dtype(np.uint16).str,
+            "shape": (about.plane_height[plane], about.plane_width[plane]),
+            "strides": (about.stride[plane], size),
+            "data": (int(ffi.cast("uintptr_t", about.data[plane])), True),
+        }
 
 
 def _free_frame(native: Any) -> None:
@@ -215,7 +208,10 @@ class Frame:
         """Make an upright array that is the caller's own: (H, W, 3) uint8 for 'rgb24' and 'bgr24'.
 
         See `ffbind.pixels.ARRAY_FORMATS` for all formats and their shapes. `size` is (width, height) as shown; one of them may be
-        None to keep the shape. UnsupportedError where the picture's format has no meaning in RGB, and for Dolby Vision profile 5.
+        None to keep the shape. HDR (PQ, HLG) is not tone mapped: values keep the video's transfer function and primaries, so they look
+        flat where BT.709 is expected; 'rgb48' keeps all bits for a tone mapping of your own.
+
+        UnsupportedError where the picture's format has no meaning in RGB, and for Dolby Vision profile 5.
         """
         return pixels.to_numpy(self._picture(), format, size)
 
@@ -231,7 +227,8 @@ class Frame:
     def to_jpeg(self, quality: int = 80, size: tuple[int | None, int | None] | None = None) -> bytes:
         """Encode the upright picture as JPEG (JFIF), straight from the planes.
 
-        `quality` is libjpeg-turbo's, 1 to 100. Chroma keeps its subsampling. UnsupportedError as in `to_numpy`.
+        `quality` is libjpeg-turbo's, 1 to 100. Chroma keeps its subsampling, HDR its transfer function (no tone mapping).
+        UnsupportedError as in `to_numpy`.
         """
         return jpeg.to_jpeg(self._picture(), quality, size)
 

@@ -115,7 +115,8 @@ class NativeDecoder:
             ffi.release(native)
 
     def _take(self, status: int) -> tuple[int, NativePicture] | None:
-        self._check(status)
+        if status != lib.FFB_DECODE_OK:
+            self._check(status)
         native = self._picture[0]
         if native == ffi.NULL:
             return None

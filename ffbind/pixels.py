@@ -1,6 +1,6 @@
 """From decoded planes to arrays and JPEG-ready planes: range, matrix, depth, size and turning, all in C.
 
-A picture is converted first and turned afterwards, so that an upright result is exactly the turned result.
+A picture is converted and turned in one pass; an upright result is exactly the turned result.
 Chroma is replicated, never interpolated: where in a pixel a chroma sample sits (siting) does not matter here.
 
 What a picture does not say is taken as the `ffmpeg` command takes it: an unspecified matrix is BT.601, at
@@ -221,42 +221,18 @@ def _floating(affine: Affine) -> Any:
     return native
 
 
-def _orient(array: NDArray[Any], out: NDArray[Any], rotation: int, *, mirrored: bool) -> None:
-    """Mirror and turn (H, W) or (H, W, 3) samples into `out`, whose rows may lie apart."""
-    sample_bytes = array[0, 0].size * array.itemsize
-    stride, size = _reach(array)
-    out_stride, out_size = _reach(out)
-    _check(
-        lib.ffb_orient(
-            ffi.cast("uint8_t *", _address(array)),
-            stride,
-            size,
-            array.shape[1],
-            array.shape[0],
-            sample_bytes,
-            rotation,
-            mirrored,
-            ffi.cast("uint8_t *", _address(out)),
-            out_stride,
-            out_size,
-        ),
-        "Turning the picture",
-    )
-
-
 def _convert_planes(
     picture: Picture, layout: PixelFormat, matrix: Any, outs: Sequence[NDArray[np.uint8]]
 ) -> None:
     """Convert to 8 bits, plane by plane and upright, into `outs`: (H, W) views, one for each plane."""
     source = _native_planes(picture.planes, layout, layout.bit_depth)
-    turned = picture.rotation != 0 or picture.mirrored
-    targets = [np.empty(plane.shape, np.uint8) for plane in picture.planes] if turned else outs
+    if picture.rotation in (90, 270):
+        layout = replace(layout, log2_chroma_x=layout.log2_chroma_y, log2_chroma_y=layout.log2_chroma_x)
+    target = _native_planes(outs, layout, 8)
     _check(
-        lib.ffb_convert_planes(source, matrix, _native_planes(targets, layout, 8)), "Converting the picture"
+        lib.ffb_convert_planes(source, matrix, picture.rotation, picture.mirrored, target),
+        "Converting the picture",
     )
-    if turned:
-        for target, out in zip(targets, outs, strict=True):
-            _orient(target, out, picture.rotation, mirrored=picture.mirrored)
 
 
 # ---- Size --------------------------------------------------------------------------------------------------
@@ -497,18 +473,17 @@ def _fill(picture: Picture, layout: PixelFormat, target: ArrayFormat, out: NDArr
     if target.channels == 0:
         _fill_yuv420p(picture, layout, out)
         return
-    turned = picture.rotation != 0 or picture.mirrored
-    height, width = picture.planes[0].shape
-    packed = np.empty(target.shape(width, height), target.dtype) if turned else out
     source = _native_planes(picture.planes, layout, layout.bit_depth)
     affine = _display(_color(picture), layout, gray=target.channels == 1, swapped=target.name == "bgr24")
-    stride, size = _reach(packed)
+    stride, size = _reach(out)
     if target.dtype == np.uint8:
         result = lib.ffb_convert_packed8(
             source,
             _fixed(affine, layout.bit_depth, 255.0),
             target.channels,
-            ffi.cast("uint8_t *", _address(packed)),
+            picture.rotation,
+            picture.mirrored,
+            ffi.cast("uint8_t *", _address(out)),
             stride,
             size,
         )
@@ -517,13 +492,13 @@ def _fill(picture: Picture, layout: PixelFormat, target: ArrayFormat, out: NDArr
             source,
             _floating(affine),
             target.channels,
-            ffi.cast("uint16_t *", _address(packed)),
+            picture.rotation,
+            picture.mirrored,
+            ffi.cast("uint16_t *", _address(out)),
             stride,
             size,
         )
     _check(result, "Converting the picture")
-    if turned:
-        _orient(packed, out, picture.rotation, mirrored=picture.mirrored)
 
 
 @lru_cache(maxsize=64)
@@ -536,7 +511,6 @@ def _display(color: Color, layout: PixelFormat, *, gray: bool, swapped: bool) ->
         jfif = codes_to_jfif(Color(2, 2, Matrix.SMPTE170M, color.full_range), layout.bit_depth, rgb=is_rgb)
         return Affine(jfif.factor[[0, 0, 0]] / 255, jfif.offset[[0, 0, 0]] / 255)
     display = codes_to_rgb(color, layout.bit_depth, rgb=is_rgb)
-    display = codes_to_rgb(color, layout.bit_depth, rgb=layout.kind == "rgb")
     if swapped:
         return Affine(display.factor[::-1].copy(), display.offset[::-1].copy())
     return display

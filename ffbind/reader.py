@@ -74,8 +74,7 @@ class SampleReader:
         CorruptError where the sample reaches beyond the end of the file or its framing is damaged, LimitError where it is too
         large, SourceError where the source fails.
         """
-        self.check(row)
-        offset, size = int(self._offsets[row]), int(self._sizes[row])
+        offset, size = self.check(row)
         run = self._at_hand(row) or self._read_run(row, row if last is None else last)
         start, lead = offset - run.offset, self._framing.lead(offset)
         return unwrap(self._framing, run.data[start - lead : start + size], lead)
@@ -90,15 +89,17 @@ class SampleReader:
                 return
             row = run.end
 
-    def check(self, row: int) -> None:
-        """Raise what keeps a sample from being read at all; see `read`."""
-        offset, size = int(self._offsets[row]), int(self._sizes[row])
-        if not self.fits(row):
+    def check(self, row: int) -> tuple[int, int]:
+        """Raise what keeps a sample from being read at all (see `read`); give where it starts, and its size."""
+        offset: int = self._offsets.item(row)
+        size: int = self._sizes.item(row)
+        if offset + size > self._source.size:
             raise CorruptError(
                 f"the sample at offset {offset} ends at {offset + size}, behind the end of the file ({self._source.size} bytes): "
                 "the file was cut short; copy it again"
             )
         self._limits.check_sample(offset, size)
+        return offset, size
 
     def fits(self, row: int) -> bool:
         """Say whether the sample lies within the source."""

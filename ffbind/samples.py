@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from copy import copy
+from functools import cached_property
 from math import nan
 
 import numpy as np
@@ -89,11 +90,12 @@ class Samples:
     """
 
     def __init__(self, index: VideoIndex, pictures: PictureCache, limits: Limits | None = None) -> None:
-        self.index = index
+        self._go_by(index)
         self.limits = limits or Limits()
         self.pictures = pictures
         self.kinds: NDArray[np.uint8] = index.samples["kind"].copy()
         self.temporal_ids: NDArray[np.uint8] = index.samples["temporal_id"].copy()
+        self._known_iraps = bytearray(_is_irap_kind(self.kinds).tobytes())  # by row: 1 where `kinds` says so
         self.traces = Traces(self)
         self.many_slices = False  # a picture of more than one slice segment was met
         self._failed: dict[int, FFbindError] = {}
@@ -110,18 +112,36 @@ class Samples:
     def __len__(self) -> int:
         return len(self.index.samples)
 
+    def _go_by(self, index: VideoIndex) -> None:
+        """Take an index, and the columns of its table that are looked at for each frame: finding one by name costs more than a look."""
+        self.index = index
+        samples = index.samples
+        self._offsets, self._entries, self._iraps = samples["offset"], samples["entry"], samples["irap"]
+        self._displays, self._pts = samples["display"], samples["pts"]
+        self._starts = index.starts
+
     def entry(self, row: int) -> SampleEntry:
         """Give the sample entry that a row belongs to."""
-        return self.index.entries[int(self.index.samples["entry"][row])]
+        number: int = self._entries.item(row)
+        return self.index.entries[number]
 
     def offset(self, row: int) -> int:
         """Give the byte offset of a row."""
-        return int(self.index.samples["offset"][row])
+        return int(self._offsets[row])
+
+    @cached_property
+    def _bytes_before(self) -> NDArray[np.int64]:
+        """Bytes of all samples in front of a row, int64 (samples + 1,)."""
+        return np.concatenate(([0], np.cumsum(self.index.samples["size"], dtype=np.int64)))
 
     def learn(self, row: int, header: SampleHeader) -> None:
         """Remember what a header said."""
         if header.kind is not None:
-            self.kinds[row], self.temporal_ids[row] = header.kind, header.temporal_id
+            self._learn_kind(row, header.kind, header.temporal_id)
+
+    def _learn_kind(self, row: int, kind: Kind, temporal_id: int) -> None:
+        self.kinds[row], self.temporal_ids[row] = kind, temporal_id
+        self._known_iraps[row] = kind.is_irap
 
     def fail(self, row: int, error: FFbindError) -> FFbindError:
         """Remember why a row has no picture, so that finding out is paid once."""
@@ -150,7 +170,7 @@ class Samples:
 
     def renew(self, index: VideoIndex) -> None:
         """Go by an index of the same samples that a scan has made; what was planned by the old one is void."""
-        self.index = index
+        self._go_by(index)
         self._scanned = True
         self.traces.clear()
 
@@ -196,7 +216,7 @@ class Samples:
                 return None
             if kind is None:
                 return None
-            self.kinds[row], self.temporal_ids[row] = kind, temporal_id
+            self._learn_kind(row, kind, temporal_id)
         return Kind(int(self.kinds[row]))
 
     def known_kind(self, row: int) -> Kind | None:
@@ -217,15 +237,18 @@ class Samples:
         """
         target, step = row, 1
         while row >= 0:
-            named = int(self.index.samples["irap"][row])
-            first = max(named, 0)  # what comes before the one that is named is farther away than that one
-            kinds = self.kinds[first : row + 1]
-            # Without a name, whatever was not read yet may be one.
-            known = np.flatnonzero(_is_irap_kind(kinds) | ((kinds == Kind.UNKNOWN) & (named < 0)))
-            candidate = first + int(known[-1]) if len(known) else named
+            named: int = self._iraps.item(row)
+            # What comes before the one that is named is farther away than that one.
+            candidate = max(self._known_iraps.rfind(1, max(named, 0), row + 1), named)
+            if named < 0:
+                # Whatever was not read yet may be one.
+                unknown = np.flatnonzero(self.kinds[: row + 1] == Kind.UNKNOWN)
+                candidate = max(candidate, int(unknown[-1]) if len(unknown) else -1)
             if candidate < 0:
                 return None
-            if named < 0 and self.kinds[candidate] == Kind.UNKNOWN:
+            if self._known_iraps[candidate]:
+                return candidate
+            if named < 0:
                 self.check_run(candidate, target)
             if self.is_irap(candidate, reader, target):
                 return candidate
@@ -239,26 +262,32 @@ class Samples:
 
     def check_run(self, first: int, last: int) -> None:
         """Raise LimitError where decoding all rows from `first` to `last` is more than one frame may cost."""
-        size = int(self.index.samples["size"][first : last + 1].sum(dtype=np.int64))
+        size = self._bytes_before.item(last + 1) - self._bytes_before.item(first)
         self.limits.check_run(self.offset(last), last - first + 1, size)
 
     # Frames
 
+    def _span(self, display: int) -> tuple[int, int]:
+        """Give what `VideoIndex.span` gives."""
+        if display + 1 < len(self._starts):
+            return self._starts.item(display), self._starts.item(display + 1)
+        return self.index.span(display)
+
     def keep(self, row: int, kind: Kind, picture: NativePicture) -> Frame:
         """Make the frame of a row from its picture, and keep it for a while."""
-        index = self.index
-        display = int(index.samples["display"][row])
-        start, end = index.span(display) if display >= 0 else (nan, nan)
+        index, entry = self.index, self.entry(row)
+        display: int = self._displays.item(row)
+        start, end = self._span(display) if display >= 0 else (nan, nan)
         frame = Frame(
             picture,
             kind=kind,
             offset=self.offset(row),
-            pts=int(index.samples["pts"][row]),
+            pts=self._pts.item(row),
             index=display,
             time=start / index.timescale,
             duration=(end - start) / index.timescale,
-            container_color=self.entry(row).color,
-            dolby_vision_profile=self.entry(row).dolby_vision_profile,
+            container_color=entry.color,
+            dolby_vision_profile=entry.dolby_vision_profile,
             rotation=index.rotation,
             mirrored=index.mirrored,
         )

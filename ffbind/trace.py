@@ -80,11 +80,13 @@ class Trace:
 
     def covers(self, row: int) -> bool:
         """Tell whether a row was traced and is not forgotten."""
-        return self._first <= row < self.end
+        return 0 <= row - self._first < len(self._traced)
 
     def step(self, row: int) -> Step | None:
         """Give the step of a row, None where it was not traced or is forgotten."""
-        return self._traced[row - self._first].step if self.covers(row) else None
+        # Planning asks this most of all: no more calls than it takes.
+        place = row - self._first
+        return self._traced[place].step if 0 <= place < len(self._traced) else None
 
     def extend(self, row: int, reader: SampleReader) -> bool:
         """Go on up to `row`; False where another sample entry begins before it, or the trace proves stale.

@@ -1,4 +1,4 @@
-/* From decoded planes to 8- or 16-bit samples of another range, colour matrix and depth, one pass, no allocation kept.
+/* From decoded planes to 8- or 16-bit samples of another range, colour matrix and depth, upright, in one pass.
  *
  * Source of the formulas: ITU-T H.273, clause 8.3 (matrix coefficients and range). Which 3x3 matrix does what is decided
  * by the caller (ffbind/color.py derives it); the code here only multiplies, rounds and clips.
@@ -45,16 +45,20 @@ typedef struct ffb_float_matrix {
     float offset[3];
 } ffb_float_matrix;
 
-/* Plane by plane: out has in's count, size and chroma layout, at depth 8. With subsampled chroma planes 1 and 2 must not
- * depend on plane 0 (factors zero). 0, or a negative AVERROR. */
-int ffb_convert_planes(const ffb_planes *in, const ffb_fixed_matrix *matrix, const ffb_planes *out);
+/* A picture is converted, mirrored left to right where `mirrored` is not 0, then turned clockwise by `rotation` (0, 90, 180 or 270).
+ * Input and output must not overlap. 0, or a negative AVERROR: EINVAL where an argument does not fit, ENOMEM. */
 
-/* Interleaved: `channels` (1 or 3) samples a pixel, chroma replicated to full size. `out` is height rows of `stride`
- * bytes, of which `size` in all may be written. 0, or a negative AVERROR. */
-int ffb_convert_packed8(const ffb_planes *in, const ffb_fixed_matrix *matrix, int channels, uint8_t *out,
-                           int64_t stride, int64_t size);
-int ffb_convert_packed16(const ffb_planes *in, const ffb_float_matrix *matrix, int channels, uint16_t *out,
-                            int64_t stride, int64_t size);
+/* Plane by plane: out has in's count, size and chroma layout as they are after turning, at depth 8. With subsampled chroma
+ * planes 1 and 2 must not depend on plane 0 (factors zero). */
+int ffb_convert_planes(const ffb_planes *in, const ffb_fixed_matrix *matrix, int rotation, int mirrored,
+                       const ffb_planes *out);
+
+/* Interleaved: `channels` (1 or 3) samples a pixel, chroma replicated to full size. `out` is the rows of the turned picture,
+ * `stride` bytes apart, of which `size` bytes in all may be written. */
+int ffb_convert_packed8(const ffb_planes *in, const ffb_fixed_matrix *matrix, int channels, int rotation, int mirrored,
+                        uint8_t *out, int64_t stride, int64_t size);
+int ffb_convert_packed16(const ffb_planes *in, const ffb_float_matrix *matrix, int channels, int rotation, int mirrored,
+                         uint16_t *out, int64_t stride, int64_t size);
 /* end cdef */
 
 #endif

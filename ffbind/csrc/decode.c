@@ -38,20 +38,38 @@ enum { BLOCK = 16, MARK_AT = 4, MARK_ROWS = 4, MARK_BYTES = 4 };
 static const uint8_t MARK[MARK_ROWS][MARK_BYTES] = {
     {0x5b, 0xe1, 0x07, 0x9c}, {0xd2, 0x36, 0xa9, 0x4f}, {0x18, 0xf5, 0x60, 0xbd}, {0xc7, 0x2a, 0x83, 0x71}};
 
-/* Marks the first plane, or, with `read`, tells whether a whole mark is left. `plane` is uncropped. */
-static int walk_marks(uint8_t *plane, int stride, int width, int height, int bytes, int read)
+/* Marks the first plane of a new picture. `plane` is uncropped. */
+static void mark_plane(uint8_t *plane, int stride, int width, int height, int bytes)
 {
     for (int y = MARK_AT; y + MARK_ROWS <= height; y += BLOCK) {
         for (int x = MARK_AT; x + MARK_BYTES <= width; x += BLOCK) {
             uint8_t *at = plane + (ptrdiff_t)y * stride + (ptrdiff_t)x * bytes;
+            for (int row = 0; row < MARK_ROWS; row++)
+                memcpy(at + (ptrdiff_t)row * stride, MARK[row], MARK_BYTES);
+        }
+    }
+}
+
+/* Tells whether a whole mark is left. All first rows of marks on a line are compared without a branch, for speed: hardly ever is one
+ * of them there. */
+static int has_mark(const uint8_t *plane, int stride, int width, int height, int bytes)
+{
+    uint32_t first;
+    memcpy(&first, MARK[0], MARK_BYTES);
+    for (int y = MARK_AT; y + MARK_ROWS <= height; y += BLOCK) {
+        const uint8_t *line = plane + (ptrdiff_t)y * stride;
+        int any = 0;
+        for (int x = MARK_AT; x + MARK_BYTES <= width; x += BLOCK) {
+            uint32_t found;
+            memcpy(&found, line + (ptrdiff_t)x * bytes, MARK_BYTES);
+            any |= found == first;
+        }
+        for (int x = MARK_AT; any && x + MARK_BYTES <= width; x += BLOCK) {
+            const uint8_t *at = line + (ptrdiff_t)x * bytes;
             int same = 1;
-            for (int row = 0; row < MARK_ROWS; row++, at += stride) {
-                if (read)
-                    same &= memcmp(at, MARK[row], MARK_BYTES) == 0;
-                else
-                    memcpy(at, MARK[row], MARK_BYTES);
-            }
-            if (read && same)
+            for (int row = 0; row < MARK_ROWS; row++)
+                same &= memcmp(at + (ptrdiff_t)row * stride, MARK[row], MARK_BYTES) == 0;
+            if (same)
                 return 1;
         }
     }
@@ -72,7 +90,7 @@ static int get_marked_buffer(AVCodecContext *context, AVFrame *frame, int flags)
     if (result < 0)
         return result;
     atomic_store_explicit(&decoder->luma_offset, frame->data[0] - frame->buf[0]->data, memory_order_relaxed);
-    walk_marks(frame->data[0], frame->linesize[0], context->coded_width, context->coded_height, bytes_per_value(frame->format), 0);
+    mark_plane(frame->data[0], frame->linesize[0], context->coded_width, context->coded_height, bytes_per_value(frame->format));
     return 0;
 }
 
@@ -80,8 +98,8 @@ static int get_marked_buffer(AVCodecContext *context, AVFrame *frame, int flags)
 static int is_incomplete(ffb_decoder *decoder, const AVFrame *frame)
 {
     const int64_t offset = atomic_load_explicit(&decoder->luma_offset, memory_order_relaxed);
-    return walk_marks(frame->buf[0]->data + offset, frame->linesize[0], decoder->context->coded_width,
-                      decoder->context->coded_height, bytes_per_value(frame->format), 1);
+    return has_mark(frame->buf[0]->data + offset, frame->linesize[0], decoder->context->coded_width,
+                    decoder->context->coded_height, bytes_per_value(frame->format));
 }
 
 ffb_decoder *ffb_decoder_open(int64_t max_pixels, int threads, int *error)

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include <libavutil/error.h>
+#include "variants.h"
 
 /* The eight orientations are a transposition or none, after or before turning the order of rows and columns. Rows are
  * turned around by negative strides, so that only two inner loops are left: a transposition, and a row backwards. With T
@@ -12,46 +12,43 @@
  *     180: V H    mirrored: H  180 of mirrored: V
  */
 
-enum { BLOCK = 64, MAX_SIDE = 65536 };
+enum { TILE = 16, CACHE_LINE = 64 };
 
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "transpose_8x8 takes the first sample of a row from the low byte: little-endian machines only"
+/* ---- Transposition ----------------------------------------------------------------------------------------------- */
+
+typedef uint8_t tile_row __attribute__((vector_size(TILE)));
+
+/* The first halves of two rows, a sample of each in turn, and the second halves: an instruction each on x86-64 and arm64. */
+#ifdef __clang__
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (tile_row){__VA_ARGS__})
 #endif
+#define FIRST_HALVES(a, b) SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define SECOND_HALVES(a, b) SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 
-static uint64_t load64(const uint8_t *from)
+/* 16x16 bytes. Taking row i and row i + 8 in turn moves the place of each sample, y * 16 + x as 8 bits, around by one bit; four
+ * times that exchanges y and x. */
+FFB_INLINE void transpose_tile(const uint8_t *in, int64_t in_stride, uint8_t *out, int64_t out_stride)
 {
-    uint64_t value;
-    memcpy(&value, from, sizeof(value));
-    return value;
-}
-
-/* Exchanges the bits of `b` under `mask` with those of `a` under `mask << shift`. */
-static inline void exchange(uint64_t *a, uint64_t *b, int shift, uint64_t mask)
-{
-    const uint64_t differing = ((*a >> shift) ^ *b) & mask;
-    *a ^= differing << shift;
-    *b ^= differing;
-}
-
-/* 8x8 bytes, as eight 64-bit rows: exchange of the off-diagonal 4x4 blocks, then 2x2, then single bytes. */
-static void transpose_8x8(const uint8_t *in, int64_t in_stride, uint8_t *out, int64_t out_stride)
-{
-    uint64_t row[8];
-    for (int i = 0; i < 8; i++)
-        row[i] = load64(in + i * in_stride);
-    for (int i = 0; i < 4; i++)
-        exchange(&row[i], &row[i + 4], 32, UINT64_C(0x00000000FFFFFFFF));
-    for (int i = 0; i < 8; i += 4) {
-        exchange(&row[i], &row[i + 2], 16, UINT64_C(0x0000FFFF0000FFFF));
-        exchange(&row[i + 1], &row[i + 3], 16, UINT64_C(0x0000FFFF0000FFFF));
+    tile_row rows[TILE], mixed[TILE];
+    for (int i = 0; i < TILE; i++)
+        memcpy(&rows[i], in + i * in_stride, TILE);
+    for (int twice = 0; twice < 2; twice++) {
+        for (int i = 0; i < TILE / 2; i++) {
+            mixed[2 * i] = FIRST_HALVES(rows[i], rows[i + TILE / 2]);
+            mixed[2 * i + 1] = SECOND_HALVES(rows[i], rows[i + TILE / 2]);
+        }
+        for (int i = 0; i < TILE / 2; i++) {
+            rows[2 * i] = FIRST_HALVES(mixed[i], mixed[i + TILE / 2]);
+            rows[2 * i + 1] = SECOND_HALVES(mixed[i], mixed[i + TILE / 2]);
+        }
     }
-    for (int i = 0; i < 8; i += 2)
-        exchange(&row[i], &row[i + 1], 8, UINT64_C(0x00FF00FF00FF00FF));
-    for (int i = 0; i < 8; i++)
-        memcpy(out + i * out_stride, &row[i], sizeof(row[i]));
+    for (int i = 0; i < TILE; i++)
+        memcpy(out + i * out_stride, &rows[i], TILE);
 }
 
-static inline void transpose_each(const uint8_t *in, int64_t in_stride, int32_t width, int32_t height, uint8_t *out,
+FFB_INLINE void transpose_each(const uint8_t *in, int64_t in_stride, int32_t width, int32_t height, uint8_t *out,
                                   int64_t out_stride, const int bytes)
 {
     for (int32_t x = 0; x < width; x++)
@@ -59,20 +56,26 @@ static inline void transpose_each(const uint8_t *in, int64_t in_stride, int32_t 
             memcpy(out + x * out_stride + (int64_t)y * bytes, in + y * in_stride + (int64_t)x * bytes, (size_t)bytes);
 }
 
-static void transpose_bytes(const uint8_t *in, int64_t in_stride, int32_t width, int32_t height, uint8_t *out,
+/* Where the size is no multiple of the tile's the last tiles overlap the ones before. */
+FFB_INLINE void transpose_bytes(const uint8_t *in, int64_t in_stride, int32_t width, int32_t height, uint8_t *out,
                             int64_t out_stride)
 {
-    const int32_t w = width & ~7, h = height & ~7;
-    for (int32_t x = 0; x < w; x += 8)
-        for (int32_t y = 0; y < h; y += 8)
-            transpose_8x8(in + y * in_stride + x, in_stride, out + x * out_stride + y, out_stride);
-    transpose_each(in + w, in_stride, width - w, h, out + w * out_stride, out_stride, 1);
-    transpose_each(in + h * in_stride, in_stride, width, height - h, out + h, out_stride, 1);
+    if (width < TILE || height < TILE) {
+        transpose_each(in, in_stride, width, height, out, out_stride, 1);
+        return;
+    }
+    for (int32_t x = 0; x < width; x += TILE) {
+        x = x < width - TILE ? x : width - TILE;
+        for (int32_t y = 0; y < height; y += TILE) {
+            y = y < height - TILE ? y : height - TILE;
+            transpose_tile(in + y * in_stride + x, in_stride, out + x * out_stride + y, out_stride);
+        }
+    }
 }
 
 /* Three bytes move fastest as four: each write runs a byte into the next sample, which is written after it. The last row and
  * column of the input, where that byte would be somebody else's, go three at a time. */
-static void transpose_threes(const uint8_t *in, int64_t in_stride, int32_t width, int32_t height, uint8_t *out,
+FFB_INLINE void transpose_threes(const uint8_t *in, int64_t in_stride, int32_t width, int32_t height, uint8_t *out,
                              int64_t out_stride)
 {
     for (int32_t x = 0; x + 1 < width; x++)
@@ -83,50 +86,46 @@ static void transpose_threes(const uint8_t *in, int64_t in_stride, int32_t width
     transpose_each(in + right, in_stride, 1, height, out + (width - 1) * out_stride, out_stride, 3);
 }
 
-static void transpose(const uint8_t *in, int64_t in_stride, int32_t width, int32_t height, uint8_t *out, int64_t out_stride,
+FFB_INLINE void transpose(const uint8_t *in, int64_t in_stride, int32_t width, int32_t height, uint8_t *out, int64_t out_stride,
                       int bytes)
 {
-    for (int32_t top = 0; top < height; top += BLOCK) {
-        const int32_t h = height - top < BLOCK ? height - top : BLOCK;
-        for (int32_t left = 0; left < width; left += BLOCK) {
-            const int32_t w = width - left < BLOCK ? width - left : BLOCK;
-            const uint8_t *from = in + top * in_stride + (int64_t)left * bytes;
-            uint8_t *to = out + left * out_stride + (int64_t)top * bytes;
-            switch (bytes) {
-            case 1: transpose_bytes(from, in_stride, w, h, to, out_stride); break;
-            case 2: transpose_each(from, in_stride, w, h, to, out_stride, 2); break;
-            case 3: transpose_threes(from, in_stride, w, h, to, out_stride); break;
-            default: transpose_each(from, in_stride, w, h, to, out_stride, 6); break;
-            }
-        }
+    switch (bytes) {
+    case 1: transpose_bytes(in, in_stride, width, height, out, out_stride); break;
+    case 2: transpose_each(in, in_stride, width, height, out, out_stride, 2); break;
+    case 3: transpose_threes(in, in_stride, width, height, out, out_stride); break;
+    default: transpose_each(in, in_stride, width, height, out, out_stride, 6); break;
     }
 }
 
-static inline void backwards_each(const uint8_t *in, int32_t width, uint8_t *out, const int bytes)
+/* ---- A row backwards --------------------------------------------------------------------------------------------- */
+
+FFB_INLINE void backwards_each(const uint8_t *in, int32_t width, uint8_t *out, const int bytes)
 {
     for (int32_t x = 0; x < width; x++)
         memcpy(out + (int64_t)(width - 1 - x) * bytes, in + (int64_t)x * bytes, (size_t)bytes);
 }
 
-static void backwards_bytes(const uint8_t *in, int32_t width, uint8_t *out)
+FFB_INLINE void backwards_bytes(const uint8_t *in, int32_t width, uint8_t *out)
 {
     int32_t x = 0;
     for (; x + 8 <= width; x += 8) {
-        const uint64_t turned = __builtin_bswap64(load64(in + x));
-        memcpy(out + width - 8 - x, &turned, sizeof(turned));
+        uint64_t eight;
+        memcpy(&eight, in + width - 8 - x, sizeof(eight));
+        eight = __builtin_bswap64(eight);
+        memcpy(out + x, &eight, sizeof(eight));
     }
-    backwards_each(in + x, width - x, out, 1);
+    backwards_each(in, width - x, out + x, 1);
 }
 
 /* As transpose_threes: from the end, so that the fourth byte of each write is written over by the next. */
-static void backwards_threes(const uint8_t *in, int32_t width, uint8_t *out)
+FFB_INLINE void backwards_threes(const uint8_t *in, int32_t width, uint8_t *out)
 {
     for (int32_t x = width - 1; x > 0; x--)
         memcpy(out + 3 * (int64_t)(width - 1 - x), in + 3 * (int64_t)x, x == width - 1 ? 3 : 4);
     memcpy(out + 3 * (int64_t)(width - 1), in, 3);
 }
 
-static void backwards(const uint8_t *in, int32_t width, uint8_t *out, int bytes)
+FFB_INLINE void backwards(const uint8_t *in, int32_t width, uint8_t *out, int bytes)
 {
     switch (bytes) {
     case 1: backwards_bytes(in, width, out); break;
@@ -136,46 +135,65 @@ static void backwards(const uint8_t *in, int32_t width, uint8_t *out, int bytes)
     }
 }
 
-static int fits(int64_t row_bytes, int64_t rows, int64_t stride, int64_t size)
+/* ---- Rows into place --------------------------------------------------------------------------------------------- */
+
+int ffb_turn_exists(int rotation)
 {
-    if (rows == 1)
-        return row_bytes <= size;
-    return stride >= row_bytes && stride <= INT64_MAX / MAX_SIDE && (rows - 1) * stride + row_bytes <= size;
+    return rotation == 0 || rotation == 90 || rotation == 180 || rotation == 270;
 }
 
-int ffb_orient(const uint8_t *in, int64_t in_stride, int64_t in_size, int32_t width, int32_t height, int bytes,
-                  int rotation, int mirrored, uint8_t *out, int64_t out_stride, int64_t out_size)
+static int is_quarter(const ffb_turn *turn)
 {
-    const int quarter = rotation == 90 || rotation == 270;
-    if (!in || !out || width < 1 || height < 1 || width > MAX_SIDE || height > MAX_SIDE ||
-        (bytes != 1 && bytes != 2 && bytes != 3 && bytes != 6) || (!quarter && rotation != 0 && rotation != 180))
-        return AVERROR(EINVAL);
-    const int32_t out_width = quarter ? height : width, out_height = quarter ? width : height;
-    if (!fits((int64_t)width * bytes, height, in_stride, in_size) ||
-        !fits((int64_t)out_width * bytes, out_height, out_stride, out_size))
-        return AVERROR(EINVAL);
+    return turn->rotation == 90 || turn->rotation == 270;
+}
 
+/* Asks for `size` bytes to be brought into the second-level cache. */
+static void expect(const uint8_t *at, int64_t size)
+{
+    for (int64_t i = 0; i < size + CACHE_LINE - 1; i += CACHE_LINE)
+        __builtin_prefetch(at + (i < size ? i : size - 1), 1, 2);
+}
+
+void ffb_turn_expect(const ffb_turn *turn, int32_t first, int32_t count, int32_t part)
+{
+    if (is_quarter(turn)) {
+        const int32_t column = turn->rotation == 90 ? turn->height - first - count : first;
+        const int32_t end = (int32_t)((int64_t)turn->width * (part + 1) / count);
+        for (int32_t row = (int32_t)((int64_t)turn->width * part / count); row < end; row++)
+            expect(turn->out + row * turn->out_stride + (int64_t)column * turn->bytes, (int64_t)count * turn->bytes);
+    } else {
+        const int32_t row = turn->rotation == 180 ? turn->height - 1 - first - part : first + part;
+        expect(turn->out + row * turn->out_stride, (int64_t)turn->width * turn->bytes);
+    }
+}
+
+FFB_INLINE void ffb_turn_rows_any(const ffb_turn *turn, const uint8_t *rows, int64_t stride, int32_t first, int32_t count)
+{
+    const int rotation = turn->rotation, mirrored = turn->mirrored != 0, bytes = turn->bytes;
+    uint8_t *out = turn->out;
+    int64_t out_stride = turn->out_stride;
     /* Which sides start from their last row: see the table at the top. */
-    const int in_from_below = rotation == 90 || rotation == 180;
-    const int out_from_below = quarter && (rotation == 270) != (mirrored != 0);
-    if (in_from_below) {
-        in += (height - 1) * in_stride;
-        in_stride = -in_stride;
+    if (rotation == 90 || rotation == 180) {
+        rows += (count - 1) * stride;
+        stride = -stride;
+        first = turn->height - first - count;
     }
-    if (out_from_below) {
-        out += (out_height - 1) * out_stride;
-        out_stride = -out_stride;
+    if (is_quarter(turn)) {
+        if ((rotation == 270) != mirrored) {
+            out += (turn->width - 1) * out_stride;
+            out_stride = -out_stride;
+        }
+        transpose(rows, stride, turn->width, count, out + (int64_t)first * bytes, out_stride, bytes);
+        return;
     }
-    if (quarter) {
-        transpose(in, in_stride, width, height, out, out_stride, bytes);
-        return 0;
-    }
-    const int turn_rows = (rotation == 180) != (mirrored != 0);
-    for (int32_t y = 0; y < height; y++) {
-        if (turn_rows)
-            backwards(in + y * in_stride, width, out + y * out_stride, bytes);
+    for (int32_t y = 0; y < count; y++) {
+        uint8_t *to = out + (first + y) * out_stride;
+        if ((rotation == 180) != mirrored)
+            backwards(rows + y * stride, turn->width, to, bytes);
         else
-            memcpy(out + y * out_stride, in + y * in_stride, (size_t)width * (size_t)bytes);
+            memcpy(to, rows + y * stride, (size_t)turn->width * (size_t)bytes);
     }
-    return 0;
 }
+
+FFB_VARIANTS(void, ffb_turn_rows, (const ffb_turn *turn, const uint8_t *rows, int64_t stride, int32_t first, int32_t count),
+             (turn, rows, stride, first, count))

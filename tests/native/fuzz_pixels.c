@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "convert.h"
-#include "orient.h"
 #include "scale.h"
 
 enum { ROOM = 4096 };
@@ -91,28 +90,17 @@ static void convert(input *in)
         }
     }
     const int channels = (int)number(in, 1) % 5;
+    const int rotation = (int)(number(in, 1) % 5) * 90, mirrored = (int)number(in, 1) & 1;
     const int64_t packed_stride = stride(in);
     int64_t size;
     uint8_t *packed = block(in, &size);
-    ffb_convert_packed8(&from, &fixed, channels, packed, packed_stride, size);
-    ffb_convert_packed16(&from, &floating, channels, (uint16_t *)packed, packed_stride, size);
+    ffb_convert_packed8(&from, &fixed, channels, rotation, mirrored, packed, packed_stride, size);
+    ffb_convert_packed16(&from, &floating, channels, rotation, mirrored, (uint16_t *)packed, packed_stride, size);
     free(packed);
     ffb_planes to = planes(in);
-    ffb_convert_planes(&from, &fixed, &to);
+    ffb_convert_planes(&from, &fixed, rotation, mirrored, &to);
     release(&to);
     release(&from);
-}
-
-static void orient(input *in)
-{
-    const int32_t width = extent(in), height = extent(in);
-    const int bytes = (int)number(in, 1) % 8, rotation = (int)(number(in, 1) % 5) * 90, mirrored = (int)number(in, 1) & 1;
-    const int64_t from_stride = stride(in), to_stride = stride(in);
-    int64_t from_size, to_size;
-    uint8_t *from = block(in, &from_size), *to = block(in, &to_size);
-    ffb_orient(from, from_stride, from_size, width, height, bytes, rotation, mirrored, to, to_stride, to_size);
-    free(from);
-    free(to);
 }
 
 static void scale(input *in)
@@ -133,11 +121,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     switch (number(&in, 1) % 8) {
     case 0:
         scale(&in);
-        break;
-    case 1:
-    case 2:
-    case 3:
-        orient(&in);
         break;
     default:
         convert(&in);
