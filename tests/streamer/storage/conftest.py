@@ -13,12 +13,6 @@ from streamer.storage import LocalStorage
 
 
 @pytest.fixture(scope="session")
-def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with run_store("minio", tmp_path_factory.mktemp("minio")) as store:
-        yield store
-
-
-@pytest.fixture(scope="session")
 def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     with run_store("versitygw", tmp_path_factory.mktemp("versitygw")) as store:
         yield store
