@@ -13,6 +13,7 @@ from ffbind.report import FFmpeg, describe_ffmpeg, libjpeg_turbo_version, packag
 from streamer.config import LOG_LEVELS, Settings
 from streamer.server import ServerInfo
 from streamer.server import serve as run_server
+from streamer.storage import S3Storage
 
 from .console import err, examples, facts
 
@@ -36,7 +37,8 @@ def command(
         ),
     ] = None,
     storage_backend: Annotated[
-        str | None, typer.Option("--storage-backend", help="Where the videos are.", show_default="local")
+        str | None,
+        typer.Option("--storage-backend", help="Where the videos are: local or s3.", show_default="local"),
     ] = None,
     local_path: Annotated[
         Path | None,
@@ -47,6 +49,12 @@ def command(
     ] = None,
     s3_region: Annotated[
         str | None, typer.Option("--s3-region", help="Region of the bucket.", show_default="us-east-1")
+    ] = None,
+    s3_endpoint: Annotated[
+        str | None, typer.Option("--s3-endpoint", metavar="URL", help="The store.", show_default="Amazon S3")
+    ] = None,
+    s3_prefix: Annotated[
+        str | None, typer.Option("--s3-prefix", help="Path in the bucket to serve.", show_default='""')
     ] = None,
     jpeg_quality: Annotated[
         int | None,
@@ -65,7 +73,7 @@ def command(
         ),
     ] = None,
 ) -> int:
-    """Serve a folder of videos over WebSocket until SIGTERM or Ctrl-C.
+    """Serve a folder or a bucket of videos over WebSocket until SIGTERM or Ctrl-C.
 
     Each option can also stand in a file, streamer.toml in the working folder or that of --config, and has an
     environment variable: STREAMER_LISTEN_ADDR for --listen-addr, and so on. The command line wins over the
@@ -80,6 +88,8 @@ def command(
             "local_path": local_path,
             "s3_bucket": s3_bucket,
             "s3_region": s3_region,
+            "s3_endpoint": s3_endpoint,
+            "s3_prefix": s3_prefix,
             "jpeg_quality": jpeg_quality,
             "workers": workers,
             "log_level": log_level,
@@ -99,13 +109,17 @@ def _announce(settings: Settings, info: ServerInfo, ffmpeg: FFmpeg) -> None:
         [
             ("WebSocket", info.url + (", on every interface" if everywhere else "")),
             ("Health", info.url.replace("ws:", "http:", 1).removesuffix("/ws") + "/health"),
-            ("Videos", str(settings.local_path.resolve())),
+            ("Videos", _place(settings)),
             ("Decoding", f"{info.lanes} processes"),
             ("FFmpeg", str(ffmpeg)),
             ("JPEG", f"quality {settings.jpeg_quality}, libjpeg-turbo {libjpeg_turbo_version()}"),
         ],
         title=f"streamer {package_version()}",
     )
+
+
+def _place(settings: Settings) -> str:
+    return str(S3Storage(settings.s3) if settings.storage_backend == "s3" else settings.local_path.resolve())
 
 
 def _log_to_stderr(level: str) -> None:

@@ -13,11 +13,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Generic, Self, TypeAlias, TypeVar, get_type_hints
+from typing import Any, Generic, Self, TypeAlias, TypeVar, cast, get_type_hints
 
 from ffbind.cores import usable_cores
 
 from .connection import Limits
+from .storage import Patience, S3Options, S3OptionsError
 
 __all__ = ["FILE_NAME", "LOG_LEVELS", "ConfigError", "Loaded", "Origin", "Scalar", "SettingValue", "Settings"]
 
@@ -26,8 +27,8 @@ FILE_NAME = "streamer.toml"
 """The file that is looked for in the working folder."""
 
 _PLAIN_NAMES = frozenset(
-    {"listen_addr", "storage_backend", "local_path", "s3_bucket", "s3_region", "jpeg_quality"}
-)  # names of the first design, accepted without the prefix
+    {"listen_addr", "storage_backend", "local_path", "s3_bucket", "s3_endpoint", "s3_region", "jpeg_quality"}
+)  # accepted without the prefix: names of the first design, and S3_ENDPOINT beside them
 _SECRET = re.compile("secret|token|password|access_key")
 
 Scalar: TypeAlias = "bool | int | float | str"
@@ -88,15 +89,35 @@ class Settings:
     listen_addr: str = "0.0.0.0:3000"
     """Address and port; port 0 takes a free one; an IPv6 address stands in brackets."""
     storage_backend: str = "local"
-    """Where the videos are: `local`."""
+    """Where the videos are: `local` or `s3`."""
     local_path: Path = Path("data")
     """Folder that holds the videos; in a file, seen from the folder that the file is in."""
     follow_symlinks: bool = False
     """Follow links that lead out of `local_path`."""
     s3_bucket: str = ""
-    """Bucket that holds the videos; without use until the backend `s3` is there."""
+    """Bucket that holds the videos."""
+    s3_prefix: str = ""
+    """Path in the bucket that the videos are below; nothing beside it can be reached."""
+    s3_endpoint: str = ""
+    """URL of the store, such as http://minio:9000; empty: Amazon S3."""
     s3_region: str = "us-east-1"
-    """Region of the bucket; without use until the backend `s3` is there."""
+    """Region of the bucket; us-east-1 suits stores without regions."""
+    s3_credentials: str = "auto"
+    """`auto`: the keys below, else those of the environment or profile, else anonymous; `anonymous`; `instance`: the machine's role."""
+    s3_access_key: str = ""
+    """Access key."""
+    s3_secret_key: str = ""
+    """Secret key that belongs to it."""
+    s3_session_token: str = ""
+    """Session token, with temporary keys."""
+    s3_connections: int = 16
+    """Connections to the store that are kept open."""
+    s3_connect_timeout: float = 5.0
+    """Seconds until a connection to the store stands."""
+    s3_read_timeout: float = 10.0
+    """Seconds without a byte until an answer of the store counts as broken."""
+    s3_tries: int = 5
+    """Times that one read of the store is tried, each from the byte where the last one broke."""
     jpeg_quality: int = 80
     """Quality of the pictures, 1 to 100."""
     workers: int = field(default_factory=usable_cores)
@@ -128,14 +149,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         _ = self.address
+        if self.storage_backend not in ("local", "s3"):
+            raise ConfigError(
+                f"storage_backend is {self.storage_backend!r}; it must be local or s3", "storage_backend"
+            )
+        self._check_range("s3_connections", self.s3_connections, 1, 1024)
+        self._check_range("s3_tries", self.s3_tries, 1, 100)
         if self.storage_backend == "s3":
-            raise ConfigError(
-                "storage_backend s3 is not part of this version; use local with local_path", "storage_backend"
-            )
-        if self.storage_backend != "local":
-            raise ConfigError(
-                f"storage_backend is {self.storage_backend!r}; it must be local", "storage_backend"
-            )
+            _ = self.s3
         if self.log_level not in LOG_LEVELS:
             raise ConfigError(
                 f"log_level is {self.log_level!r}; it must be one of {', '.join(LOG_LEVELS)}", "log_level"
@@ -148,7 +169,14 @@ class Settings:
         self._check_range("cache_bytes", self.cache_bytes, 0, 1 << 40)
         self._check_range("gop_samples", self.gop_samples, 1, 1 << 40)
         self._check_range("gop_bytes", self.gop_bytes, 1, 1 << 40)
-        for name in ("open_timeout", "decode_timeout", "send_timeout", "drain_timeout"):
+        for name in (
+            "open_timeout",
+            "decode_timeout",
+            "send_timeout",
+            "drain_timeout",
+            "s3_connect_timeout",
+            "s3_read_timeout",
+        ):
             self._check_range(name, getattr(self, name), 0.001, 86400)
         for limit in fields(Limits):
             self._check_range(limit.name, getattr(self.limits, limit.name), 1, 1 << 40)
@@ -157,6 +185,29 @@ class Settings:
     def _check_range(name: str, value: float, low: float, high: float) -> None:
         if not low <= value <= high:
             raise ConfigError(f"{name} is {value}; it must be from {low} to {high}", name)
+
+    @property
+    def s3(self) -> S3Options:
+        """The settings of the back-end `s3`. Raises ConfigError."""
+        try:
+            return S3Options(
+                bucket=self.s3_bucket,
+                prefix=self.s3_prefix,
+                endpoint=self.s3_endpoint,
+                region=self.s3_region,
+                credentials=cast(Any, self.s3_credentials),
+                access_key=self.s3_access_key,
+                secret_key=self.s3_secret_key,
+                session_token=self.s3_session_token,
+                patience=Patience(
+                    connections=self.s3_connections,
+                    connect_timeout=self.s3_connect_timeout,
+                    read_timeout=self.s3_read_timeout,
+                    tries=self.s3_tries,
+                ),
+            )
+        except S3OptionsError as error:
+            raise ConfigError(f"s3_{error.name}: {error}", f"s3_{error.name}") from None
 
     @property
     def address(self) -> tuple[str, int]:

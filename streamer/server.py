@@ -21,13 +21,14 @@ from websockets.asyncio.server import serve as websocket_serve
 from websockets.http11 import Request, Response
 
 from ffbind.cores import usable_cores
+from ffbind.errors import SourceError
 from ffbind.limits import Limits as VideoLimits
 
 from . import connection
 from .config import ConfigError, Settings
 from .fetcher import Fetcher
 from .lanes.pool import Failure, Job, LanePool, LaneStartError, LaneVideo, Outcome
-from .storage import LocalStorage, Storage
+from .storage import LocalStorage, S3Storage, Storage, StorageError
 from .videos import OpenError, Videos
 
 __all__ = ["Server", "ServerInfo", "Session", "StartError", "VideoStats", "serve"]
@@ -74,7 +75,7 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        storage = _make_storage(settings)
+        self._storage = storage = _make_storage(settings)
         self._read_threads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="read")
         self._open_threads = ThreadPoolExecutor(OPEN_THREADS, thread_name_prefix="open")
         fetcher = Fetcher(storage, self._read_threads, cache_bytes=settings.cache_bytes)
@@ -98,6 +99,7 @@ class Server:
         """Start the lanes, then listen. Raises StartError."""
         host, port = self._settings.address
         try:
+            await self._check_bucket()
             await self._pool.start()
             self._listener = await websocket_serve(
                 self._handle,
@@ -126,6 +128,20 @@ class Server:
         bound = self._listener.sockets[0].getsockname()
         _log.info("Listening on %s port %d with %d decode lanes", bound[0], bound[1], self._settings.workers)
         return ServerInfo(host=bound[0], port=bound[1], lanes=self._settings.workers)
+
+    async def _check_bucket(self) -> None:
+        """Say at the start what would otherwise fail with the first video. Raises StartError."""
+        storage = self._storage
+        if not isinstance(storage, S3Storage):
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            listed = await loop.run_in_executor(self._open_threads, storage.check)
+        except (StorageError, SourceError) as error:
+            raise StartError(f"The bucket cannot be served: {error}") from None
+        _log.info("Serving %s", storage)
+        if not listed:
+            _log.info("The bucket may not be listed; videos are found by their paths all the same")
 
     async def stop(self, *, grace: float | None = None) -> None:
         """Stop accepting, finish what was asked within `grace` seconds, close, end the lanes."""
@@ -353,6 +369,8 @@ class Session:
 
 def _make_storage(settings: Settings) -> Storage:
     """Make the back-end that the settings name. Raises ConfigError."""
+    if settings.storage_backend == "s3":
+        return S3Storage(settings.s3)
     if not settings.local_path.is_dir():
         raise ConfigError(
             f"local_path is {str(settings.local_path)!r}, which is not a folder; "

@@ -13,6 +13,8 @@ from .base import (
     check_path,
 )
 from .local import LocalStorage
+from .ranged import Patience
+from .s3 import S3Options, S3OptionsError, S3Storage
 
 __all__ = [
     "BadPathError",
@@ -23,6 +25,10 @@ __all__ = [
     "ObjectPage",
     "ObjectSource",
     "PathIsNotVideoError",
+    "Patience",
+    "S3Options",
+    "S3OptionsError",
+    "S3Storage",
     "Storage",
     "StorageError",
     "check_path",

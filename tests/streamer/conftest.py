@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import websockets
+from stores import Store, run_store
 from websockets.asyncio.client import ClientConnection
 
 from ffbind.index import VideoIndex
@@ -88,6 +89,24 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Videos:
     broken = folder / "broken.mp4"
     broken.write_bytes(data)
     return Videos(folder, clip, broken, row)
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with run_store("minio", tmp_path_factory.mktemp("minio")) as store:
+        yield store
+
+
+@pytest.fixture
+def large_file(videos: Videos, tmp_path: Path) -> Path:
+    """A video so large that no reader has all of it in memory: noise does not compress."""
+    file = tmp_path / "a.mp4"
+    source = "-f lavfi -i testsrc2=size=640x360:duration=2 -vf noise=alls=80:allf=t"
+    codec = "-c:v libx265 -preset ultrafast -x265-params log-level=error:lossless=1:keyint=10 -tag:v hvc1"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-nostdin", *source.split(), *codec.split(), str(file)], check=True
+    )
+    return file
 
 
 StartServer = Callable[..., AbstractAsyncContextManager[Server]]

@@ -117,8 +117,11 @@ def test_overrides_win_and_none_is_no_override() -> None:
         ({"listen_addr": "localhost:65536"}, "HOST:PORT"),
         ({"listen_addr": "localhost:-1"}, "HOST:PORT"),
         ({"listen_addr": "::1:3000"}, "brackets"),
-        ({"storage_backend": "s3"}, "s3 is not part of this version; use local"),
-        ({"storage_backend": "ftp"}, "must be local"),
+        ({"storage_backend": "s3"}, "s3_bucket: no bucket is named"),
+        ({"storage_backend": "s3", "s3_bucket": "b", "s3_endpoint": "minio:9000"}, "s3_endpoint: "),
+        ({"storage_backend": "s3", "s3_bucket": "b", "s3_access_key": "k"}, "s3_access_key: "),
+        ({"s3_tries": 0}, "s3_tries is 0"),
+        ({"storage_backend": "ftp"}, "must be local or s3"),
         ({"log_level": "loud"}, "debug, info, warning, error"),
         ({"jpeg_quality": 0}, "from 1 to 100"),
         ({"jpeg_quality": 101}, "from 1 to 100"),
@@ -191,7 +194,8 @@ def test_values_are_those_of_the_settings(tmp_path: Path) -> None:
     plain = asdict(loaded.settings)
     flat = {name: value for name, value in plain.items() if name != "limits"} | plain["limits"]
     assert {value.name: value.value for value in loaded.values} == flat | {
-        "local_path": str(tmp_path / "videos")
+        "local_path": str(tmp_path / "videos"),
+        **{value.name: False for value in loaded.values if value.secret},  # whether it is set
     }
     assert len(loaded.values) == len(fields(Settings)) - 1 + len(fields(Limits))
 

@@ -595,18 +595,6 @@ async def test_more_videos_than_a_lane_keeps_open(start_server, connect, videos,
             assert len(await server.stats()) == 2
 
 
-@pytest.fixture
-def large_file(videos, tmp_path):
-    """A video so large that no reader has all of it in memory: noise does not compress."""
-    file = tmp_path / "a.mp4"
-    source = "-f lavfi -i testsrc2=size=640x360:duration=2 -vf noise=alls=80:allf=t"
-    codec = "-c:v libx265 -preset ultrafast -x265-params log-level=error:lossless=1:keyint=10 -tag:v hvc1"
-    subprocess.run(
-        ["ffmpeg", "-v", "error", "-nostdin", *source.split(), *codec.split(), str(file)], check=True
-    )
-    return file
-
-
 async def test_a_file_that_changes_in_mid_session_is_told(start_server, connect, videos, large_file):
     file = large_file
     index = videos.index(file)

@@ -1,0 +1,251 @@
+"""Reads over HTTP that end in the right bytes or in one error: the pool, the tries, and a range held to one version."""
+
+from __future__ import annotations
+
+import random
+import re
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import urllib3
+from urllib3.exceptions import (
+    HTTPError,
+    IncompleteRead,
+    LocationValueError,
+    NameResolutionError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+)
+from urllib3.exceptions import TimeoutError as PoolTimeoutError
+from urllib3.response import BaseHTTPResponse
+
+from ffbind.errors import SourceChangedError, SourceError
+
+__all__ = ["Patience", "Pool", "Refused", "Version", "explain_fault", "read_range", "tried"]
+
+CHUNK = 256 * 1024
+STALL_BYTES = 16 * 1024  # a body that brings less than this in the seconds of the read timeout stands still
+ERROR_BODY = 64 * 1024
+LONGEST_PAUSE = 2.0  # seconds between two tries
+_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+_PASSING_CODES = frozenset({"InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown"})
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a store is waited for, and how often it is asked."""
+
+    connections: int = 16
+    """Connections that are kept open; more are made while they are all busy, and closed afterwards."""
+    connect_timeout: float = 5.0
+    """Seconds until a connection stands."""
+    read_timeout: float = 10.0
+    """Seconds without a byte, or with next to none, until an answer counts as broken."""
+    tries: int = 5
+    """Times that one read is asked for; after a body that broke, from the byte where it did."""
+    pause: float = 0.1
+    """Seconds before the second try, doubled before each later one and spread by half at random."""
+
+
+class Refused(Exception):  # an answer, not a fault of the program
+    """A status other than success. `code`: the word that S3 gives with it, empty where there is none."""
+
+    def __init__(self, status: int, code: str, headers: Mapping[str, str]) -> None:
+        super().__init__(f"status {status}" + (f", {code}" if code else ""))
+        self.status = status
+        self.code = code
+        self.headers = headers
+
+    @property
+    def passing(self) -> bool:
+        """True where the same request may succeed in a moment."""
+        return self.status in _PASSING or self.code in _PASSING_CODES
+
+
+class Broken(Exception):
+    """An answer that is not what was asked for, though the object is the right one: to be asked again."""
+
+
+class Pool(urllib3.PoolManager):
+    """Connections to stores. Answers other than success are raised as `Refused`; nothing is tried again in here.
+
+    Redirects are followed only where `redirects` says so: a signed request goes to no other place. `requests` counts
+    what was sent.
+    """
+
+    def __init__(self, patience: Patience, *, redirects: int = 0) -> None:
+        super().__init__(
+            maxsize=patience.connections,
+            timeout=urllib3.Timeout(connect=patience.connect_timeout, read=patience.read_timeout),
+            retries=urllib3.Retry(
+                total=None, connect=0, read=0, status=0, other=0, redirect=redirects, raise_on_redirect=False
+            ),
+            ssl_context=ssl.create_default_context(),
+        )
+        self._redirect = redirects > 0
+        self._lock = threading.Lock()
+        self.requests = 0
+
+    def urlopen(  # type: ignore[override]
+        self, method: str, url: str, redirect: bool = True, **options: Any
+    ) -> BaseHTTPResponse:
+        with self._lock:
+            self.requests += 1
+        response = super().urlopen(method, url, redirect=redirect and self._redirect, **options)
+        if response.status in (200, 204, 206):
+            return response
+        try:
+            # With the body already read (preload_content), `data` holds it.
+            body = response.data if options.get("preload_content", True) else response.read(ERROR_BODY)
+        except HTTPError:
+            body = b""
+        finally:
+            response.close()
+        found = re.search(rb"<Code>([A-Za-z]{1,64})</Code>", body)
+        raise Refused(response.status, found[1].decode() if found else "", response.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """The object that a read is about; `validator`: its ETag without quotes, or the date of its last change."""
+
+    name: str
+    size: int
+    validator: str
+    header: str = "etag"
+    """Where answers repeat the validator: `etag` or `last-modified`."""
+
+
+class Ask(Protocol):
+    """Sends one request for `length` bytes (1 or more) at `offset`; the body is not read yet."""
+
+    def __call__(self, offset: int, length: int) -> BaseHTTPResponse: ...
+
+
+def tried(work: Callable[[], T], patience: Patience, describe: Callable[[Exception], Exception]) -> T:
+    """Call `work` until it succeeds, fails for good, or was called `tries` times.
+
+    `describe` makes the sentence out of the last failure. Raises what it gives, and SourceError of `work` as it is.
+    """
+    for attempt in range(1, patience.tries + 1):
+        try:
+            return work()
+        except (Refused, Broken, HTTPError, OSError) as error:
+            if isinstance(error, SourceError):
+                raise
+            if attempt == patience.tries or not _may_pass(error):
+                raise describe(error) from error
+        time.sleep(min(LONGEST_PAUSE, patience.pause * 2 ** (attempt - 1)) * random.uniform(0.5, 1.5))
+    raise AssertionError("tries is 1 or more")
+
+
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, Refused):
+        return error.passing
+    # A certificate or an address that is wrong stays wrong.
+    return not isinstance(error, (SSLError, LocationValueError, NameResolutionError))
+
+
+def read_range(
+    version: Version,
+    offset: int,
+    length: int,
+    ask: Ask,
+    patience: Patience,
+    describe: Callable[[Exception], SourceError],
+) -> bytes:
+    """Read a range of one version of an object; fewer bytes only at its end, none without a request.
+
+    Every answer is checked before a byte of it counts: status 206, the range asked for, the size and the validator
+    of the version. A body that breaks is asked for again from there. Raises SourceChangedError, SourceError.
+    """
+    if offset < 0 or length < 0:
+        raise SourceError(f"cannot read {length} bytes at {offset}: both must be 0 or more")
+    wanted = max(0, min(length, version.size - offset))
+    parts: list[bytes] = []
+    filled = 0
+
+    def attempt() -> None:
+        nonlocal filled
+        if filled == wanted:  # the last try broke after the last byte
+            return
+        try:
+            response = ask(offset + filled, wanted - filled)
+        except Refused as refusal:
+            # 412: If-Match failed. 416: what was asked lay within the object. 404, 410: it is gone.
+            if refusal.status in (404, 410, 412, 416):
+                raise changed(version) from None
+            raise
+        try:
+            _check(response, version, offset + filled, wanted - filled)
+            since, at = time.monotonic(), filled
+            while filled < wanted:
+                part = response.read1(min(CHUNK, wanted - filled), decode_content=False)
+                if not part:
+                    raise Broken(f"its body ended {wanted - filled} bytes early")
+                parts.append(part)
+                filled += len(part)
+                if (now := time.monotonic()) - since > patience.read_timeout:
+                    if filled < wanted and filled - at < STALL_BYTES:
+                        raise Broken("its body hardly moves")
+                    since, at = now, filled
+            response.drain_conn()  # the end of a chunked body, so that the connection can be used again
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
+
+    if wanted:
+        tried(attempt, patience, describe)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def changed(version: Version) -> SourceChangedError:
+    """The error for an object that is no longer the one that was looked up."""
+    return SourceChangedError(f"{version.name} was changed or removed while it was in use; set it again")
+
+
+def _check(response: BaseHTTPResponse, version: Version, offset: int, length: int) -> None:
+    """Hold an answer to what was asked for (RFC 9110, 14.4 and 15.3.7)."""
+    headers = response.headers
+    said = headers.get(version.header)
+    if said is not None and said.strip('"') != version.validator:
+        raise changed(version)
+    if response.status != 206:
+        raise Broken("it sent the object from its start instead of the range asked for")
+    match = re.fullmatch(r"bytes (\d{1,20})-(\d{1,20})/(\d{1,20})", headers.get("content-range", ""))
+    if match is None:
+        raise Broken("it did not say which range it sent")
+    first, last, size = (int(number) for number in match.groups())
+    if size != version.size:
+        raise changed(version)
+    if (first, last) != (offset, offset + length - 1):
+        raise Broken("it sent another range than the one asked for")
+    if headers.get("content-length", str(length)) != str(length):
+        raise Broken("the length it gave is not that of the range")
+
+
+def explain_fault(error: Exception) -> str:
+    """Say what broke, in words without addresses and secrets; what `tried` catches can be given, but for Refused."""
+    if isinstance(error, Broken):
+        return str(error)
+    if isinstance(error, IncompleteRead):
+        return "its body ended early"
+    if isinstance(error, ReadTimeoutError):
+        return "it did not answer in time"
+    if isinstance(error, NameResolutionError):
+        return "its host name is not known"
+    if isinstance(error, PoolTimeoutError):
+        return "no connection could be made in time"
+    if isinstance(error, SSLError):
+        return "its TLS certificate or protocol was not accepted"
+    if isinstance(error, ProtocolError):
+        return "it broke the connection"
+    return "no connection could be made"
