@@ -64,13 +64,6 @@ class PictureCache:
             self.bytes += frame.nbytes
             self._make_room()
 
-    def drop(self, row: int) -> None:
-        """Let go of a frame that nobody will come back to."""
-        with self._lock:
-            gone = self._frames.pop(row, None)
-            if gone is not None:
-                self.bytes -= gone.nbytes
-
     def _make_room(self) -> None:
         while self.bytes > self._limit and len(self._frames) > self._minimum:
             _, gone = self._frames.popitem(last=False)

@@ -556,16 +556,12 @@ class Video:
             while batch:
                 following = next(batches, [])
                 coming = ahead.submit(self._decode, [row for row, _ in following]) if following else None
-                # Whoever walks on does not come back: their buffers, warm in the processor's caches, are for what comes next.
-                walks_on = len(batch) > 1 and all(before[1] < after[1] for before, after in pairwise(batch))
                 for row, address in batch:
                     result = results[row]
                     if isinstance(result, FFbindError):
                         results.clear()  # whoever keeps the error keeps no pictures with it
                         raise result
                     yield result, address
-                    if walks_on:
-                        self._samples.pictures.drop(row)
                 batch, results = following, {} if coming is None else coming.result()
         finally:
             ahead.shutdown(wait=False, cancel_futures=True)
