@@ -13,7 +13,6 @@ from ffbind.report import FFmpeg, describe_ffmpeg, libjpeg_turbo_version, packag
 from streamer.config import LOG_LEVELS, Settings
 from streamer.server import ServerInfo
 from streamer.server import serve as run_server
-from streamer.storage import S3Storage
 
 from .console import err, examples, facts
 
@@ -109,17 +108,13 @@ def _announce(settings: Settings, info: ServerInfo, ffmpeg: FFmpeg) -> None:
         [
             ("WebSocket", info.url + (", on every interface" if everywhere else "")),
             ("Health", info.url.replace("ws:", "http:", 1).removesuffix("/ws") + "/health"),
-            ("Videos", _place(settings)),
+            ("Videos", info.videos),
             ("Decoding", f"{info.lanes} processes"),
             ("FFmpeg", str(ffmpeg)),
             ("JPEG", f"quality {settings.jpeg_quality}, libjpeg-turbo {libjpeg_turbo_version()}"),
         ],
         title=f"streamer {package_version()}",
     )
-
-
-def _place(settings: Settings) -> str:
-    return str(S3Storage(settings.s3) if settings.storage_backend == "s3" else settings.local_path.resolve())
 
 
 def _log_to_stderr(level: str) -> None:

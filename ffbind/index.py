@@ -193,9 +193,10 @@ class VideoIndex:
 
     def span(self, display: int) -> tuple[int, int]:
         """Start and end of the frame at a place in presentation order, in ticks of the time base after edits."""
-        start = int(self.starts[display])
-        if display + 1 < len(self):
-            return start, int(self.starts[display + 1])
+        starts = self.starts
+        start: int = starts.item(display)
+        if display + 1 < len(starts):
+            return start, starts.item(display + 1)
         return start, start + max(int(self.samples["duration"][self.order[display]]), 1)
 
     @property

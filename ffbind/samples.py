@@ -111,7 +111,6 @@ class Samples:
         samples = index.samples
         self._offsets, self._entries, self._iraps = samples["offset"], samples["entry"], samples["irap"]
         self._displays, self._pts = samples["display"], samples["pts"]
-        self._starts = index.starts
 
     def entry(self, row: int) -> SampleEntry:
         """Give the sample entry that a row belongs to."""
@@ -260,17 +259,11 @@ class Samples:
 
     # Frames
 
-    def _span(self, display: int) -> tuple[int, int]:
-        """Give what `VideoIndex.span` gives."""
-        if display + 1 < len(self._starts):
-            return self._starts.item(display), self._starts.item(display + 1)
-        return self.index.span(display)
-
     def keep(self, row: int, kind: Kind, picture: NativePicture) -> Frame:
         """Make the frame of a row from its picture, and keep it for a while."""
         index, entry = self.index, self.entry(row)
         display: int = self._displays.item(row)
-        start, end = self._span(display) if display >= 0 else (nan, nan)
+        start, end = index.span(display) if display >= 0 else (nan, nan)
         frame = Frame(
             picture,
             kind=kind,

@@ -80,7 +80,8 @@ def open(  # noqa: A001
     - `source`: a path, bytes, a binary file object, or anything with the members of `ffbind.sources.Source`
     - `index`: a `VideoIndex` or the path of a saved one, which saves reading the file's tables; IndexMismatchError if it is not
       of these bytes
-    - `threads`: how many pictures are decoded side by side, of one GOP or of several, default all cores
+    - `threads`: how many cores are kept busy, with one GOP or with several, default all; of one GOP up to twice as many pictures are in
+      work, since they wait for each other
     - `track`: the track's id in the file, in a transport stream its PID, in Matroska its place from 1; default the first enabled video
       track with most samples
     - `kept_bytes`: memory for what is kept: decoders, parked where they were last used, take half of it at most, pictures the rest

@@ -54,6 +54,8 @@ class ServerInfo:
     host: str
     port: int
     lanes: int
+    videos: str = ""
+    """Where the videos are, for people: the folder, or bucket, prefix and store."""
 
     @property
     def url(self) -> str:
@@ -127,7 +129,9 @@ class Server:
             raise
         bound = self._listener.sockets[0].getsockname()
         _log.info("Listening on %s port %d with %d decode lanes", bound[0], bound[1], self._settings.workers)
-        return ServerInfo(host=bound[0], port=bound[1], lanes=self._settings.workers)
+        return ServerInfo(
+            host=bound[0], port=bound[1], lanes=self._settings.workers, videos=str(self._storage)
+        )
 
     async def _check_bucket(self) -> None:
         """Say at the start what would otherwise fail with the first video. Raises StartError."""

@@ -154,8 +154,9 @@ FFB_INLINE uint16_t lift_u16(uint16_t value, uint16_t up)
 }
 
 #define DEFINE_ROWS(TYPE, NAME)                                                                                        \
-    FFB_INLINE void mix_##NAME(const TYPE *restrict p1, const TYPE *restrict p2, int32_t width, uint16_t up,               \
-                           const uint16_t *whole, const uint16_t *fraction, uint16_t offset, uint16_t *restrict out)   \
+    FFB_INLINE void mix_##NAME(const TYPE *restrict p1, const TYPE *restrict p2, int32_t width, uint16_t up,           \
+                               const uint16_t *whole, const uint16_t *fraction, uint16_t offset,                       \
+                               uint16_t *restrict out)                                                                 \
     {                                                                                                                  \
         const uint16_t w1 = whole[1], w2 = whole[2], f1 = fraction[1], f2 = fraction[2];                               \
         for (int32_t x = 0; x < width; x++) {                                                                          \
@@ -163,8 +164,8 @@ FFB_INLINE uint16_t lift_u16(uint16_t value, uint16_t up)
             out[x] = (uint16_t)(a + b + offset);                                                                       \
         }                                                                                                              \
     }                                                                                                                  \
-    FFB_INLINE void finish_##NAME(const TYPE *restrict p0, const uint16_t *restrict mixed, int32_t width, uint16_t up,     \
-                              uint16_t whole, uint16_t fraction, uint8_t *restrict out)                                \
+    FFB_INLINE void finish_##NAME(const TYPE *restrict p0, const uint16_t *restrict mixed, int32_t width, uint16_t up, \
+                                  uint16_t whole, uint16_t fraction, uint8_t *restrict out)                            \
     {                                                                                                                  \
         for (int32_t x = 0; x < width; x++) {                                                                          \
             const uint16_t a = scaled(lift_##NAME(p0[x], up), whole, fraction);                                        \
@@ -263,7 +264,7 @@ static void copy_plane(const ffb_planes *in, int plane, const ffb_turn *turn)
 }
 
 FFB_INLINE int ffb_convert_planes_any(const ffb_planes *in, const ffb_fixed_matrix *matrix, int rotation, int mirrored,
-                                  const ffb_planes *out)
+                                      const ffb_planes *out)
 {
     const int quarter = is_quarter(rotation);
     if (check_planes(in) < 0 || check_planes(out) < 0 || !ffb_turn_exists(rotation) || in->count != out->count ||
@@ -348,7 +349,7 @@ static ffb_turn packed_turn(const ffb_planes *in, int bytes, int rotation, int m
 }
 
 FFB_INLINE int ffb_convert_packed8_any(const ffb_planes *in, const ffb_fixed_matrix *matrix, int channels, int rotation,
-                                   int mirrored, uint8_t *out, int64_t stride, int64_t size)
+                                       int mirrored, uint8_t *out, int64_t stride, int64_t size)
 {
     if (check_planes(in) < 0 || (channels != 1 && channels != 3) || !out || !packed_fits(in, rotation, channels, stride, size))
         return AVERROR(EINVAL);
@@ -426,7 +427,7 @@ FFB_INLINE void widen_float(float *row, int32_t width)
 }
 
 FFB_INLINE int ffb_convert_packed16_any(const ffb_planes *in, const ffb_float_matrix *matrix, int channels, int rotation,
-                                    int mirrored, uint16_t *out, int64_t stride, int64_t size)
+                                        int mirrored, uint16_t *out, int64_t stride, int64_t size)
 {
     if (check_planes(in) < 0 || (channels != 1 && channels != 3) || !out ||
         !packed_fits(in, rotation, 2 * (int64_t)channels, stride, size) ||

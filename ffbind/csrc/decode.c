@@ -296,13 +296,14 @@ static int fill_packet(ffb_decoder *decoder, const uint8_t *sample, size_t size,
         memcpy(out, decoder->front, decoder->front_size);
     size_t used = decoder->front_size;
     decoder->front_size = 0;
-    const int has_slices = slices > 0;
+    const int has_picture = slices > 0;
     walk = ffb_nal_walk_of(sample, size, length_size);
     while (ffb_nal_next(&walk, &nal) == 1) {
         if (!nal_is_wanted(&nal, 1))
             continue;
-        slices -= ffb_nal_is_slice(nal.type);
-        if (has_slices && slices == 0 && !ffb_nal_is_slice(nal.type) && nal.type != FFB_NAL_SEI_SUFFIX) {
+        const int is_slice = ffb_nal_is_slice(nal.type);
+        slices -= is_slice; /* still to come */
+        if (has_picture && slices == 0 && !is_slice && nal.type != FFB_NAL_SEI_SUFFIX) {
             result = nal_is_wanted(&nal, 0) ? front_put(decoder, &nal) : FFB_DECODE_OK;
             if (result == FFB_DECODE_OK)
                 continue;

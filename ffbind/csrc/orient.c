@@ -49,7 +49,7 @@ FFB_INLINE void transpose_tile(const uint8_t *in, int64_t in_stride, uint8_t *ou
 }
 
 FFB_INLINE void transpose_each(const uint8_t *in, int64_t in_stride, int32_t width, int32_t height, uint8_t *out,
-                                  int64_t out_stride, const int bytes)
+                               int64_t out_stride, const int bytes)
 {
     for (int32_t x = 0; x < width; x++)
         for (int32_t y = 0; y < height; y++)
@@ -58,7 +58,7 @@ FFB_INLINE void transpose_each(const uint8_t *in, int64_t in_stride, int32_t wid
 
 /* Where the size is no multiple of the tile's the last tiles overlap the ones before. */
 FFB_INLINE void transpose_bytes(const uint8_t *in, int64_t in_stride, int32_t width, int32_t height, uint8_t *out,
-                            int64_t out_stride)
+                                int64_t out_stride)
 {
     if (width < TILE || height < TILE) {
         transpose_each(in, in_stride, width, height, out, out_stride, 1);
@@ -76,7 +76,7 @@ FFB_INLINE void transpose_bytes(const uint8_t *in, int64_t in_stride, int32_t wi
 /* Three bytes move fastest as four: each write runs a byte into the next sample, which is written after it. The last row and
  * column of the input, where that byte would be somebody else's, go three at a time. */
 FFB_INLINE void transpose_threes(const uint8_t *in, int64_t in_stride, int32_t width, int32_t height, uint8_t *out,
-                             int64_t out_stride)
+                                 int64_t out_stride)
 {
     for (int32_t x = 0; x + 1 < width; x++)
         for (int32_t y = 0; y + 1 < height; y++)
@@ -87,7 +87,7 @@ FFB_INLINE void transpose_threes(const uint8_t *in, int64_t in_stride, int32_t w
 }
 
 FFB_INLINE void transpose(const uint8_t *in, int64_t in_stride, int32_t width, int32_t height, uint8_t *out, int64_t out_stride,
-                      int bytes)
+                          int bytes)
 {
     switch (bytes) {
     case 1: transpose_bytes(in, in_stride, width, height, out, out_stride); break;

@@ -43,6 +43,10 @@ class LocalStorage:
         self._root = os.path.realpath(root)
         self._follow_symlinks = follow_symlinks
 
+    def __str__(self) -> str:
+        """Name the folder, for people."""
+        return self._root
+
     def stat(self, path: str) -> ObjectInfo:
         """Look a file up; see `Storage.stat`."""
         fd = self._open(path)

@@ -35,6 +35,16 @@ LONGEST_PAUSE = 2.0  # seconds between two tries
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _PASSING_CODES = frozenset({"InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown"})
 
+# What broke, in words: the first kind that fits, so particular ones stand before those that they are kinds of.
+_FAULTS: tuple[tuple[type[Exception], str], ...] = (
+    (IncompleteRead, "its body ended early"),
+    (ReadTimeoutError, "it did not answer in time"),
+    (NameResolutionError, "its host name is not known"),
+    (PoolTimeoutError, "no connection could be made in time"),
+    (SSLError, "its TLS certificate or protocol was not accepted"),
+    (ProtocolError, "it broke the connection"),
+)
+
 T = TypeVar("T")
 
 
@@ -236,16 +246,4 @@ def explain_fault(error: Exception) -> str:
     """Say what broke, in words without addresses and secrets; what `tried` catches can be given, but for Refused."""
     if isinstance(error, Broken):
         return str(error)
-    if isinstance(error, IncompleteRead):
-        return "its body ended early"
-    if isinstance(error, ReadTimeoutError):
-        return "it did not answer in time"
-    if isinstance(error, NameResolutionError):
-        return "its host name is not known"
-    if isinstance(error, PoolTimeoutError):
-        return "no connection could be made in time"
-    if isinstance(error, SSLError):
-        return "its TLS certificate or protocol was not accepted"
-    if isinstance(error, ProtocolError):
-        return "it broke the connection"
-    return "no connection could be made"
+    return next((words for kind, words in _FAULTS if isinstance(error, kind)), "no connection could be made")
