@@ -6,21 +6,19 @@ business of whoever knows times or order counts.
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
 from .bitstream import Buffer, ParameterSets
-from .errors import ClosedError, CorruptError, FFbindError, ForkedError, UndecodableError
+from .errors import CorruptError, FFbindError, UndecodableError
 from .frame import Frame
 from .isobmff.entries import parse_hvcc
 from .limits import Limits
 from .native import keeps_following
 from .native_decoder import NativeDecoder, check_sequence
 from .references import ReferenceTracker, Verdict
+from .turn import Turn
 
 __all__ = ["Decoder"]
 
@@ -50,9 +48,7 @@ class Decoder:
         self._nal_length_size = nal_length_size
         self._parameter_sets = tuple(bytes(nal_unit) for nal_unit in parameter_sets)
         self._limits = limits or Limits()
-        self._lock = threading.RLock()
-        self._process = os.getpid()
-        self._closed = False
+        self._turn = Turn("decoder", "open another one")
         self._tracker = ReferenceTracker(keep_following=keeps_following())
         self._sets = ParameterSets(self._parameter_sets)
         self._native = NativeDecoder(self._limits)
@@ -70,7 +66,7 @@ class Decoder:
         shown, a sample without a picture. CorruptError when the sample is damaged, UndecodableError when pictures that it
         refers to were not decoded; after damage, decoding goes on at the next IRAP.
         """
-        with self._turn():
+        with self._turn:
             try:
                 header = self._sets.read(sample, self._nal_length_size)
             except CorruptError:
@@ -100,16 +96,16 @@ class Decoder:
 
     def flush(self) -> None:
         """Forget all pictures; parameter sets stay. The next sample has to be an IRAP."""
-        with self._turn():
+        with self._turn:
             self._native.forget()
             self._tracker.reset()
 
     def close(self) -> None:
         """Free the decoder; closing twice is fine. Frames that came out of it stay valid."""
-        if os.getpid() != self._process:
+        if self._turn.is_forked:
             return  # the parent's decoder: perhaps in the middle of a picture, with its lock held for ever in this process
-        with self._lock:
-            self._closed = True
+        with self._turn.lock:
+            self._turn.closed = True
             self._native.close()
 
     def __enter__(self) -> Self:
@@ -129,14 +125,3 @@ class Decoder:
         self._sets.clear()
         self._sets.add_readable(self._parameter_sets)
         self._native.announce()
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Wait for the other threads, then do what needs an open decoder."""
-        # Before the lock is asked for: after fork() nobody is left to release it.
-        if os.getpid() != self._process:
-            raise ForkedError("this decoder belongs to the parent process; open another one after fork()")
-        with self._lock:
-            if self._closed:
-                raise ClosedError("this decoder was closed; open another one")
-            yield

@@ -121,11 +121,11 @@ class Engine:
             raise DamageFound(trace, row, CorruptError(str(error)), passed) from None
         self._standing = standing
 
-    def narrow(self) -> None:
-        """Decode one sample after the other from now on, so that it is known which one is damaged."""
+    def reopen(self, threads: int) -> None:
+        """Decode so many samples side by side from now on; with 1 it is known which one is damaged."""
         opened = self._decoder.opened
         self._decoder.close()
-        self._decoder = NativeDecoder(self._samples.limits)
+        self._decoder = NativeDecoder(self._samples.limits, threads)
         self._decoder.opened = opened
         self._standing = None
 

@@ -159,14 +159,20 @@ def choose(
     The place is None for one that starts at the IRAP of `linear`; the course is None where there is no way at all. A decoder that
     goes on wins over one that starts as cheaply, since that leaves the other free.
     """
-    best = course(linear, wanted, Standing.at(linear.start), keep_following=keep_following)
+    best: tuple[int, ...] | None = None
     place = None
+    fewest = len(set(wanted))
     for i, standing in enumerate(standings):
         if standing is None or linear.start not in standing.starts:
             continue
         found = course(linear, wanted, standing, keep_following=keep_following)
-        if found is not None and (best is None or len(found) < len(best) + (place is None)):
+        if found is not None and (best is None or len(found) < len(best)):
             place, best = i, found
+            if len(found) == fewest:  # nobody has less to do
+                return place, best
+    found = course(linear, wanted, Standing.at(linear.start), keep_following=keep_following)
+    if found is not None and (best is None or len(found) < len(best)):
+        return None, found
     return place, best
 
 

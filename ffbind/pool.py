@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, pairwise
 
+import numpy as np
+
 from .bitstream import SequenceFacts
 from .engine import DamageFound, Engine
 from .errors import (
@@ -31,6 +33,7 @@ from .errors import (
 from .frame import Frame, NativePicture
 from .hevc import Kind
 from .native import keeps_following
+from .parking import Parked, least_missed
 from .plan import Standing, choose, course
 from .reader import SampleReader
 from .references import Verdict
@@ -43,8 +46,11 @@ __all__ = ["EnginePool", "Result", "ScanNeeded"]
 Result = Frame | FFbindError
 """What became of a wanted row."""
 
-_MOST_PARKED = 8
+_MOST_PARKED = 16
 """Decoders parked at most; memory may allow fewer."""
+
+_PARKED_SHARE = 0.75
+"""Of the memory for what is kept, what parked decoders may take: a decoder near a frame spares more than as many pictures do."""
 
 _WIDEST = 8
 """Samples of one GOP in work at most: pictures wait for each other, so more threads bring little and delay the last picture."""
@@ -116,7 +122,7 @@ class EnginePool:
             engine.close()
 
     def expect(self, facts: SequenceFacts) -> None:
-        """Say what pictures are like, which settles how many decoders are kept: half of the memory is theirs at most.
+        """Say what pictures are like, which settles how many decoders are kept.
 
         A decoder takes its decoded picture buffer, what its threads work on, and two more for luck, each padded.
         """
@@ -170,11 +176,11 @@ class EnginePool:
 
     def _groups(self, rows: Sequence[int]) -> list[list[int]]:
         """Split ascending rows by GOP, as the index names them."""
-        iraps = self._samples.index.samples["irap"]
-        return [list(group) for _, group in groupby(rows, key=lambda row: int(iraps[row]))]
+        iraps = self._samples.iraps
+        return [list(group) for _, group in groupby(rows, key=iraps.item)]
 
     def _costs(self, groups: Sequence[Sequence[int]]) -> list[int]:
-        iraps = self._samples.index.samples["irap"]
+        iraps = self._samples.iraps
         return [group[-1] - max(int(iraps[group[0]]), 0) + 1 for group in groups]
 
     def _side_by_side(self, groups: Sequence[Sequence[int]]) -> bool:
@@ -253,23 +259,34 @@ class EnginePool:
         return engine
 
     def _spare(self) -> Engine:
-        """Give a decoder to start anew: one that stands nowhere, a new one, or the one that was not used for longest."""
-        for engine in self._engines:
-            if engine.standing is None:
-                return engine
-        if len(self._engines) < self._most():
-            return self._open(1 if self._samples.many_slices else self._in_work)
-        return min(self._engines, key=lambda engine: engine.used)
+        """Give a decoder to start anew, with all threads: one that stands nowhere, a new one, or the one that will be missed least."""
+        threads = 1 if self._samples.many_slices else self._in_work
+        engine = next((engine for engine in self._engines if engine.standing is None), None)
+        if engine is None and len(self._engines) < self._most():
+            return self._open(threads)
+        if engine is None:
+            engine = self._engines[least_missed([self._parked(engine) for engine in self._engines])]
+        if engine.threads != threads:
+            engine.reopen(threads)
+        return engine
+
+    def _parked(self, engine: Engine) -> Parked:
+        assert engine.standing is not None
+        start = engine.standing.starts[-1]
+        end = int(np.searchsorted(self._samples.iraps, start, side="right"))
+        return Parked(start, engine.standing.position, end, self._clock - engine.used + 1)
 
     def _most(self) -> int:
         if not self._engine_bytes:
             return 1
-        return max(1, min(_MOST_PARKED, self._kept_bytes // 2 // self._engine_bytes))
+        return max(1, min(_MOST_PARKED, int(self._kept_bytes * _PARKED_SHARE) // self._engine_bytes))
 
     def _share_memory(self) -> None:
-        """Leave to kept pictures what decoders do not take, half at least."""
+        """Leave to kept pictures what decoders do not take."""
         taken = len(self._engines) * self._engine_bytes
-        self._samples.pictures.limit(max(self._kept_bytes - taken, self._kept_bytes // 2))
+        self._samples.pictures.limit(
+            max(self._kept_bytes - taken, int(self._kept_bytes * (1 - _PARKED_SHARE)))
+        )
 
     def _reader(self, number: int) -> SampleReader:
         while len(self._readers) <= number:
@@ -337,11 +354,11 @@ class EnginePool:
             raise copy(refusal)
         hoped = set(wanted)
         # Of the others only those shown later are worth their memory: whoever steps on, or iterates, comes to them next.
-        display = samples.index.samples["display"]
-        last_shown = max(int(display[row]) for row in wanted)
+        display = samples.displays.item
+        last_shown = max(map(display, wanted))
 
         def deliver(row: int, picture: NativePicture) -> None:
-            if row in hoped or display[row] > last_shown:
+            if row in hoped or display(row) > last_shown:
                 kind = trace[row].kind
                 assert kind is not None
                 frame = samples.keep(row, kind, picture)
@@ -371,7 +388,7 @@ class EnginePool:
             engine.run(trace, rows, standing, worker.reader, deliver)
         except DamageFound as damage:
             if damage.row is None:
-                engine.narrow()
+                engine.reopen(1)
             raise
 
     def _trace_for(self, pending: list[int], worker: _Worker, results: dict[int, Result]) -> Trace | None:
@@ -509,7 +526,7 @@ class EnginePool:
         if self._samples.many_slices:
             for engine in worker.engines:
                 if engine.threads > 1:
-                    engine.narrow()
+                    engine.reopen(1)
 
     # What cannot be decoded
 
@@ -561,7 +578,7 @@ class EnginePool:
             self._fall_back()
             engine = worker.spare()
             if engine.threads > 1:
-                engine.narrow()
+                engine.reopen(1)
             self._run(engine, trace, rows, None, worker, lambda row, picture: None)
         trace.probed = row
 
@@ -579,7 +596,7 @@ class EnginePool:
 
     def _without_start(self, row: int, reader: SampleReader) -> FFbindError:
         """Say why there is no IRAP to start at."""
-        named = int(self._samples.index.samples["irap"][row])
+        named = int(self._samples.iraps[row])
         if named >= 0 and self._samples.kind(named, reader) is None:
             return CorruptError(
                 f"the picture depends on the one at offset {self._samples.offset(named)}, which cannot be read; copy the file again"

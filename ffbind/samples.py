@@ -109,8 +109,8 @@ class Samples:
         """Take an index, and the columns of its table that are looked at for each frame: finding one by name costs more than a look."""
         self.index = index
         samples = index.samples
-        self._offsets, self._entries, self._iraps = samples["offset"], samples["entry"], samples["irap"]
-        self._displays, self._pts = samples["display"], samples["pts"]
+        self._offsets, self._entries, self.iraps = samples["offset"], samples["entry"], samples["irap"]
+        self.displays, self._pts = samples["display"], samples["pts"]
 
     def entry(self, row: int) -> SampleEntry:
         """Give the sample entry that a row belongs to."""
@@ -229,7 +229,7 @@ class Samples:
         """
         target, step = row, 1
         while row >= 0:
-            named: int = self._iraps.item(row)
+            named: int = self.iraps.item(row)
             # What comes before the one that is named is farther away than that one.
             candidate = max(self._known_iraps.rfind(1, max(named, 0), row + 1), named)
             if named < 0:
@@ -262,7 +262,7 @@ class Samples:
     def keep(self, row: int, kind: Kind, picture: NativePicture) -> Frame:
         """Make the frame of a row from its picture, and keep it for a while."""
         index, entry = self.index, self.entry(row)
-        display: int = self._displays.item(row)
+        display: int = self.displays.item(row)
         start, end = index.span(display) if display >= 0 else (nan, nan)
         frame = Frame(
             picture,

@@ -160,12 +160,12 @@ class Trace:
     def _lose(self) -> None:
         """Step over a sample that cannot be read. It may have brought parameter sets, or spoiled them: those of the entry are taken."""
         self._tracker.lose()
+        self._sets.clear()
         self._take_entry_sets()
         self.bringers.append(self.end)
         self._traced.append(_LOST)
 
     def _take_entry_sets(self) -> None:
-        self._sets.clear()
         self._sets.add_readable(self._entry.parameter_sets)
         self._refusals: dict[int, FFbindError | None] = {}
 

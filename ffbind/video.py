@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import operator
 import os
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice, pairwise
 from types import TracebackType
@@ -24,10 +23,8 @@ from .cores import usable_cores
 from .errors import (
     ArgumentError,
     BeforeIrapError,
-    ClosedError,
     CorruptError,
     FFbindError,
-    ForkedError,
     FrameIndexError,
     FrameTimeError,
     NotIrapError,
@@ -46,6 +43,7 @@ from .samples import PictureCache, Samples
 from .scan import Watch, scan_headers
 from .sources import FileSource, Source, SourceLike, as_source
 from .stats import Stats
+from .turn import Turn
 
 __all__ = ["Frames", "Video", "open"]
 
@@ -84,8 +82,8 @@ def open(  # noqa: A001
       work, since they wait for each other
     - `track`: the track's id in the file, in a transport stream its PID, in Matroska its place from 1; default the first enabled video
       track with most samples
-    - `kept_bytes`: memory for what is kept: decoders, parked where they were last used, take half of it at most, pictures the rest
-      (for stepping back, and for showing in another order than that of decoding). One decoder and the last few pictures stay in
+    - `kept_bytes`: memory for what is kept: decoders, parked where they were last used, take three quarters of it at most, pictures the
+      rest (for stepping back, and for showing in another order than that of decoding). One decoder and the last few pictures stay in
       any case
     - `limits`: how large the video and its parts may be, and how much one frame may cost
 
@@ -156,9 +154,7 @@ class Video:
         self._source = source
         self._threads = threads if threads is not None else usable_cores()
         self._path = path
-        self._process = os.getpid()
-        self._closed = False
-        self._lock = threading.RLock()
+        self._turn = Turn("video", "open it again")
         self._kept_bytes = kept_bytes
         index = index.bound_to(path if path is not None else source)
         self._samples = Samples(index, PictureCache(kept_bytes, _KEPT_PICTURES), limits)
@@ -182,8 +178,8 @@ class Video:
     @property
     def stats(self) -> Stats:
         """A copy of the counters."""
-        self._check_process()
-        with self._lock:
+        self._turn.check_process()
+        with self._turn.lock:
             own = Stats(
                 pictures_reused=self._reused, source_reads=self._reader.reads, source_bytes=self._reader.bytes
             )
@@ -264,7 +260,7 @@ class Video:
 
     def _sequence(self) -> SequenceFacts:
         """Read the first SPS: of the sample entry, or of the first sample where that one holds none."""
-        with self._turn():
+        with self._turn:
             if self._facts is None:
                 entry = self._samples.entry(0)
                 sets = ParameterSets(entry.parameter_sets)
@@ -290,7 +286,7 @@ class Video:
         if isinstance(key, slice):
             return Frames(self, range(*key.indices(len(self))))
         place = operator.index(key)
-        with self._turn():
+        with self._turn:
             self._know_order()
             frame = self._frame(self._index.row_of_display(place))
             return self._samples.at_place(frame, place % len(self))
@@ -301,7 +297,7 @@ class Video:
 
     def frame_at(self, time: float) -> Frame:
         """Give the frame that is on screen at `time` seconds after edits. FrameTimeError (also a ValueError) where none is."""
-        with self._turn():
+        with self._turn:
             self._know_order()
             return self[self._index.display_at_time(time)]
 
@@ -310,7 +306,7 @@ class Video:
 
         With `tolerance`, in seconds, a time farther than that from its frame's start is a FrameTimeError.
         """
-        with self._turn():
+        with self._turn:
             self._know_order()
             index = self._index
             chosen = []
@@ -330,7 +326,8 @@ class Video:
         They are decoded in the cheapest order, batch by batch, the next one while this one is handed out; so any number of them takes
         bounded memory.
         """
-        self._know_order()
+        with self._turn:
+            self._know_order()
         rows_and_places = (
             (self._index.row_of_display(place), place) for place in map(operator.index, indices)
         )
@@ -343,7 +340,7 @@ class Video:
         `irap_offset`: byte offset of an IRAP sample at or before it in decode order, where decoding may start at the latest; it
         saves looking for one. Raises OffsetError, NotIrapError, BeforeIrapError; UndecodableError, NotShownError, CorruptError.
         """
-        with self._turn():
+        with self._turn:
             return self._frame(self._row_at_offset(offset, irap_offset))
 
     def frames_at_offsets(self, offsets: Iterable[int], irap_offset: int | None = None) -> Iterator[Frame]:
@@ -387,11 +384,12 @@ class Video:
         By the index alone nothing of the pictures is read, and `samples` is what there is between IRAP and frame: the most that is
         decoded. `exact` reads the headers of these samples, as decoding does: `samples` is then how many a decoder is given.
         """
-        self._know_order()
+        with self._turn:
+            self._know_order()
         rows = [self._index.row_of_display(place) for place in indices]
         plan = plan_frames(self._index, rows)
         if exact:
-            with self._turn():
+            with self._turn:
                 plan = replace(plan, samples=self._needed(sorted(set(rows))))
         return plan
 
@@ -408,7 +406,7 @@ class Video:
         The video uses it from then on. `watch` is called with each sample, in decode order: for progress, or for more facts.
         Where the file has no composition times, the order of showing comes from the picture order counts (H.265 8.3.1).
         """
-        with self._turn():
+        with self._turn:
             samples = self._samples
             headers = scan_headers(samples, self._reader, watch)
             index = samples.index.with_kinds(samples.kinds, samples.temporal_ids)
@@ -423,19 +421,19 @@ class Video:
 
     def close(self) -> None:
         """Free decoder, pictures and the file, if it was opened by path; closing twice is fine. Frames stay valid."""
-        if os.getpid() != self._process:
+        if self._turn.is_forked:
             return  # the parent's; its lock may be held by a thread that this process does not have
-        with self._lock:
-            if self._closed:
+        with self._turn.lock:
+            if self._turn.closed:
                 return
-            self._closed = True
+            self._turn.closed = True
             self._pool.close()
             self._samples.pictures.clear()
             if self._path is not None and isinstance(self._source, FileSource):
                 self._source.close()
 
     def __enter__(self) -> Self:
-        with self._turn():
+        with self._turn:
             return self
 
     def __exit__(
@@ -447,20 +445,6 @@ class Video:
         if self._path is None:
             raise TypeError("a video can be pickled only when it was opened by path")
         return _reopen, (self._path, self._index, self._threads, self._kept_bytes, self._samples.limits)
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Wait for the other threads, then do what needs an open video."""
-        # Before the lock is asked for: after fork() nobody is left to release it.
-        self._check_process()
-        with self._lock:
-            if self._closed:
-                raise ClosedError("this video was closed; open it again")
-            yield
-
-    def _check_process(self) -> None:
-        if os.getpid() != self._process:
-            raise ForkedError("this video belongs to the parent process; open it again after fork()")
 
     # Addresses
 
@@ -491,15 +475,14 @@ class Video:
 
     def _know_order(self) -> None:
         """Make sure that the order of showing is known, which takes a scan where time stamps cannot tell."""
-        with self._turn():
-            if not self._index.has_composition_times and self._sequence().max_num_reorder > 0:
-                self.scan()
+        if not self._index.has_composition_times and self._sequence().max_num_reorder > 0:
+            self.scan()
 
     # Decoding
 
     def _frame(self, row: int) -> Frame:
         """Give the frame of a row: one that is kept, or decoded now, together with those that are asked for next when stepping."""
-        place = int(self._index.samples["display"][row])
+        place: int = self._samples.displays.item(row)
         step = place - self._last_place if place >= 0 else 0
         self._last_place = place
         frame = self._samples.pictures.get(row)
@@ -524,7 +507,7 @@ class Video:
             order = self._index.order[place + 1 : place + min(2 * self._threads, most)]
         else:
             return [row]
-        iraps = self._index.samples["irap"]
+        iraps = self._samples.iraps
         near = (int(other) for other in order if iraps[other] == iraps[row] and (step > 0 or other <= row))
         return sorted({row, *(other for other in near if self._samples.pictures.get(other) is None)})
 
@@ -536,8 +519,9 @@ class Video:
 
     def _expect(self) -> None:
         """Let the pool know how large pictures are; where the stream does not say, decoding will tell why."""
-        with suppress(FFbindError):
-            self._sequence()
+        if self._facts is None:
+            with suppress(FFbindError):
+                self._sequence()
 
     def _pictures_in(self, size: int) -> int:
         """Say how many pictures fit into so many bytes; one where the stream does not say how large they are."""
@@ -569,7 +553,7 @@ class Video:
 
     def _decode(self, rows: Sequence[int]) -> dict[int, Result]:
         """Decode a batch, each row once; kept ones are not decoded again."""
-        with self._turn():
+        with self._turn:
             self._expect()
             results: dict[int, Result] = {}
             for row in set(rows):

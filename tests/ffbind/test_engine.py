@@ -124,7 +124,7 @@ def test_in_decode_order_each_sample_is_sent_once_to_one_decoder(track: Track) -
 @pytest.mark.parametrize("name", ["closed.mp4", "open_gop.mp4"])
 def test_parked_decoders_are_bounded_by_memory(name: str, clip: Clip) -> None:
     path = clip(name)
-    for kept, most in ((0, 1), (4 * MIB, 6), (1 << 30, 8)):
+    for kept, most in ((0, 1), (4 * MIB, 9), (1 << 30, 16)):
         track = Track(path.read_bytes(), linear_decode(path), kept=kept)
         for row in reversed(range(len(track.hashes))):
             track.decode(row)

@@ -670,8 +670,8 @@ FORKED = """
     video[3]
     frame = video[20]
     # A thread of the parent holds the locks while the process forks, and in the child nobody will release them.
-    video._lock.acquire()
-    decoder._lock.acquire()
+    video._turn.lock.acquire()
+    decoder._turn.lock.acquire()
     child = threading.Thread(target=lambda: None)
     started = threading.Event()
     result = []
@@ -697,8 +697,8 @@ FORKED = """
     thread = threading.Thread(target=fork)
     thread.start()
     thread.join()
-    video._lock.release()
-    decoder._lock.release()
+    video._turn.lock.release()
+    decoder._turn.lock.release()
     assert result == [0], result
     video[4]
     # A child that ends as Python does: everything is torn down.

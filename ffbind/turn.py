@@ -1,0 +1,49 @@
+"""One thread at a time, while it is open, and only in the process that made it: what an object with a decoder asks of its callers."""
+
+from __future__ import annotations
+
+import os
+import threading
+from types import TracebackType
+
+from .errors import ClosedError, ForkedError
+
+__all__ = ["Turn"]
+
+
+class Turn:
+    """A lock to be used in a `with` statement; the same thread may take it again. Errors say `what` it guards, and `remedy`: what to
+    do to get another one.
+
+    Taking it raises ForkedError in another process than the one that made it, and ClosedError once `closed` is set.
+    """
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.closed = False
+        self.lock = threading.RLock()
+        """What it waits for, for those who may come in when it is closed."""
+        self._what, self._remedy = what, remedy
+        self._process = os.getpid()
+
+    @property
+    def is_forked(self) -> bool:
+        """Tell whether this is another process than the one that made it: the lock may be held by a thread that is not there."""
+        return os.getpid() != self._process
+
+    def check_process(self) -> None:
+        """Raise ForkedError in another process."""
+        if self.is_forked:
+            raise ForkedError(f"this {self._what} belongs to the parent process; {self._remedy} after fork()")
+
+    def __enter__(self) -> None:
+        # Before the lock is asked for: after fork() nobody is left to release it.
+        self.check_process()
+        self.lock.acquire()
+        if self.closed:
+            self.lock.release()
+            raise ClosedError(f"this {self._what} was closed; {self._remedy}")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.lock.release()
