@@ -48,6 +48,9 @@ _MARKS = [
 """Used, long term, by low bits: of each value of reference_flags."""
 
 _KINDS = {kind.value: kind for kind in Kind}
+_CHROMA_HALVES = (0, 1, 2, 4)
+"""Samples of both chroma planes for two of luma, by chroma_format_idc (H.265 6.2)."""
+
 _PIXEL_FORMATS = {0: "gray", 1: "yuv420p", 2: "yuv422p", 3: "yuv444p"}
 
 
@@ -113,6 +116,12 @@ class SequenceFacts:
             if self.bit_depth == 8 and self.color.full_range and name == "yuv420p":
                 name = "yuvj420p"  # libavcodec has the old name for full range here and only here
         return name if self.bit_depth == 8 else f"{name}{self.bit_depth}le"
+
+    @property
+    def picture_bytes(self) -> int:
+        """Bytes of a decoded picture's planes, uncropped; what is put around them to align lines is not counted."""
+        luma = self.coded_width * self.coded_height * (1 if self.bit_depth == 8 else 2)
+        return luma + luma * _CHROMA_HALVES[self.chroma_format] // 2
 
 
 def _check(status: int) -> None:

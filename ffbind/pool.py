@@ -124,12 +124,11 @@ class EnginePool:
     def expect(self, facts: SequenceFacts) -> None:
         """Say what pictures are like, which settles how many decoders are kept.
 
-        A decoder takes its decoded picture buffer, what its threads work on, and two more for luck, each padded.
+        A decoder takes its decoded picture buffer, what its threads work on, and two more for luck; each with motion vectors and
+        other tables, which take about a byte for each luma sample.
         """
-        picture = facts.coded_width * facts.coded_height * (3 if facts.chroma_format == 3 else 2)
-        picture *= 1 if facts.bit_depth == 8 else 2
-        pictures = facts.max_dec_pic_buffering + self._in_work + 2
-        self._engine_bytes = int(picture * pictures * 1.3)
+        picture = facts.picture_bytes + facts.coded_width * facts.coded_height
+        self._engine_bytes = picture * (facts.max_dec_pic_buffering + self._in_work + 2)
         self._share_memory()
 
     def decode(self, rows: Sequence[int]) -> dict[int, Result]:
@@ -195,6 +194,7 @@ class EnginePool:
 
     def _decode_side_by_side(self, groups: list[list[int]]) -> dict[int, Result]:
         """Give each thread a run of neighbouring GOPs; who is done first takes from the end of the longest run left."""
+        groups = self._leave_leading(groups)
         runs: list[deque[list[int]]] = [deque()]
         share = sum(costs := self._costs(groups)) / self._threads
         total = 0
@@ -219,7 +219,6 @@ class EnginePool:
                 results.update(self._decode_group(group, worker))
             return results
 
-        self._leave_leading(runs)
         jobs = []
         free = [engine for engine in self._engines if engine.threads == 1]
         for number, run in enumerate(runs):
@@ -234,21 +233,18 @@ class EnginePool:
             done = list(executor.map(work, jobs))
         return {row: result for results in done for row, result in results.items()}
 
-    def _leave_leading(self, runs: list[deque[list[int]]]) -> None:
-        """Move the leading pictures that a run would begin with to the run before, which ends with the GOP that they refer to."""
+    def _leave_leading(self, groups: list[list[int]]) -> list[list[int]]:
+        """Move leading pictures to the group before, which ends with the GOP that they refer to: whoever decodes it goes on to them."""
         samples = self._samples.index.samples
-        for before, run in pairwise(runs):
-            if not before:  # all of it was left to the run in front of it
-                continue
-            irap, previous = (int(samples["irap"][group[0]]) for group in (run[0], before[-1]))
-            if irap <= 0 or int(samples["irap"][irap - 1]) != previous:
-                continue
-            leading = [row for row in run[0] if samples["pts"][row] < samples["pts"][irap]]
-            if leading:
-                before.append(leading)
-                run[0] = [row for row in run[0] if row not in leading]
-                if not run[0]:
-                    run.popleft()
+        iraps, times = samples["irap"], samples["pts"]
+        moved = [list(groups[0])]
+        for before, group in pairwise(groups):
+            irap = int(iraps[group[0]])
+            goes_on = irap > 0 and iraps[irap - 1] == iraps[before[0]]
+            leading = [row for row in group if goes_on and times[row] < times[irap]]
+            moved[-1] += leading  # one course, into the GOP behind
+            moved.append([row for row in group if row not in leading])
+        return [group for group in moved if group]
 
     # Decoders
 

@@ -529,7 +529,7 @@ class Video:
             facts = self._sequence()
         except (CorruptError, UndecodableError):  # decoding will tell of which sample
             return 1
-        return max(1, size // (facts.coded_width * facts.coded_height * (3 if facts.bit_depth == 8 else 6)))
+        return max(1, size * 15 // 16 // facts.picture_bytes)  # lines are aligned
 
     def _in_batches(self, rows: Iterable[tuple[int, int]]) -> Iterator[tuple[Frame, int]]:
         """Decode rows, each with an address of the caller's, and give their frames in this order: batch by batch, one ahead."""

@@ -372,6 +372,22 @@ def test_a_batch_is_its_frames(name: str, size: tuple[int | None, int | None] | 
         assert video[7].to_numpy().any()
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("name", ["plain.mp4", "closed.mp4", "open_gop.mp4"])
+def test_a_batch_decodes_what_was_planned(name: str, threads: int, clip: Clip) -> None:
+    """And no more than two pictures for each GOP that another thread takes: its IRAP, and that of leading pictures."""
+    path = clip(name)
+    with ffbind.open(path) as video:
+        count = len(video)
+        gops = len(set(video.index.samples["irap"].tolist()))
+    for seed in range(8):
+        asked = random.Random(seed).sample(range(count), count // 4)
+        with ffbind.open(path, threads=threads) as video:
+            planned = video.plan(asked, exact=True).samples
+            assert sum(1 for _ in video.frames(asked)) == len(asked)
+            assert video.stats.pictures <= planned + (2 * gops if threads > 1 else 0)
+
+
 def test_an_empty_batch_has_the_shape_of_its_frames(plain: Path) -> None:
     with ffbind.open(plain) as video:
         assert video.to_numpy([]).shape == (0, 108, 192, 3)
