@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -34,7 +35,7 @@ def video(clip: Callable[[str], Path]) -> Path:
 def session(tmp_path: Path) -> Iterator[Session]:
     with (tmp_path / "log").open("w") as log:
         command = [sys.executable, "-m", "benchmarks.peers.ours"]
-        with Session(command, {}, str(ROOT), log, patience=60) as opened:
+        with Session(command, dict(os.environ), str(ROOT), log, patience=60) as opened:
             yield opened
 
 

@@ -466,6 +466,15 @@ def test_exceptions_come_out_as_they_went_in(
             assert source.reads == asked  # a source that failed is left alone
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Control-C raises, as it does in a terminal; what is started in the background may have been told to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_reading(sound: bytes, reads: int) -> None:
     """Control-C while the source is read ends the reading as KeyboardInterrupt, wherever in the callback it strikes."""
     for n in range(0, reads, 3):
