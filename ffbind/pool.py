@@ -219,15 +219,10 @@ class EnginePool:
                 results.update(self._decode_group(group, worker))
             return results
 
-        jobs = []
-        free = [engine for engine in self._engines if engine.threads == 1]
+        jobs: list[tuple[deque[list[int]], _Worker]] = []
+        taken: list[Engine] = []
         for number, run in enumerate(runs):
-            first = run[0][0] if run else 0
-            engine = min(free, key=partial(_distance, row=first), default=None)
-            if engine is None:
-                engine = self._open(1)
-            else:
-                free.remove(engine)
+            taken.append(engine := self._lone(run[0][0] if run else 0, taken))
             jobs.append((run, _Worker([engine], partial(_same, engine), self._reader(number))))
         with ThreadPoolExecutor(len(runs), thread_name_prefix="ffbind") as executor:
             done = list(executor.map(work, jobs))
@@ -257,14 +252,32 @@ class EnginePool:
     def _spare(self) -> Engine:
         """Give a decoder to start anew, with all threads: one that stands nowhere, a new one, or the one that will be missed least."""
         threads = 1 if self._samples.many_slices else self._in_work
-        engine = next((engine for engine in self._engines if engine.standing is None), None)
-        if engine is None and len(self._engines) < self._most():
+        if len(self._engines) < self._most() and all(engine.standing is not None for engine in self._engines):
             return self._open(threads)
-        if engine is None:
-            engine = self._engines[least_missed([self._parked(engine) for engine in self._engines])]
+        engine = self._least_missed(self._engines)
         if engine.threads != threads:
             engine.reopen(threads)
         return engine
+
+    def _lone(self, row: int, taken: Sequence[Engine]) -> Engine:
+        """Give a decoder with one thread, best one near in front of `row`, that is not taken yet."""
+        others = [engine for engine in self._engines if engine not in taken]
+        near = min(
+            (engine for engine in others if engine.threads == 1),
+            key=partial(_distance, row=row),
+            default=None,
+        )
+        if near is not None:
+            return near
+        if not others or len(self._engines) < self._most():
+            return self._open(1)
+        engine = self._least_missed(others)
+        engine.reopen(1)
+        return engine
+
+    def _least_missed(self, engines: Sequence[Engine]) -> Engine:
+        idle = next((engine for engine in engines if engine.standing is None), None)
+        return idle or engines[least_missed([self._parked(engine) for engine in engines])]
 
     def _parked(self, engine: Engine) -> Parked:
         assert engine.standing is not None

@@ -169,6 +169,9 @@ _server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(
 )
 _encoder = msgspec.json.Encoder()
 
+LONGEST_PROBLEM = 300
+"""Characters of what is wrong with a message."""
+
 
 class MessageError(Exception):
     """A message that does not follow the protocol; `code` says in which way, the text says where."""
@@ -219,4 +222,9 @@ def decode_client_message(text: str | bytes) -> ClientMessage:
     if isinstance(value, dict) and isinstance(kind := value.get("type"), str) and kind not in _CLIENT_TYPES:
         known = " and ".join(sorted(_CLIENT_TYPES))
         raise MessageError(Code.UNKNOWN_TYPE, f"Unknown message type {kind[:64]!r}; known are {known}")
-    raise MessageError(Code.BAD_MESSAGE, f"The message does not follow the protocol: {problem}")
+    raise MessageError(Code.BAD_MESSAGE, f"The message does not follow the protocol: {_legible(problem)}")
+
+
+def _legible(problem: str) -> str:
+    """Cut short what quotes the client's own words, and spell out characters that a terminal would obey."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in problem[:LONGEST_PROBLEM])

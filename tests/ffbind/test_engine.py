@@ -132,6 +132,17 @@ def test_parked_decoders_are_bounded_by_memory(name: str, clip: Clip) -> None:
     assert track.pool.stats.decoders_opened > 3
 
 
+def test_batches_and_single_frames_in_turn_open_no_more_decoders(clip: Clip) -> None:
+    """Those of batches have one thread each, those of single frames several: one is made into the other."""
+    path = clip("closed.mp4")
+    track = Track(path.read_bytes(), linear_decode(path), kept=0, threads=2)
+    rows = range(0, len(track.hashes), 3)
+    for row in rows:
+        track.decode(*rows)
+        track.decode(row)
+        assert len(track.pool._engines) <= 2
+
+
 def test_rasl_pictures_start_at_the_irap_before(track: Track) -> None:
     track.decode(track.rasl[3])
     assert track.pool.stats.restarts == 1
