@@ -27,8 +27,8 @@ _STEP = 4
 _STEPS = 2
 """Steps in a row, in one direction, that are taken for a habit."""
 
-_FIRST_BYTES = 1 << 20
-"""What is fetched ahead of the first of such steps, at least; twice as much each time it is used up."""
+_FIRST_BYTES, _MOST_BYTES = 512 << 10, 4 << 20
+"""What is kept coming in front of such steps where GOPs are short: twice as much each time it is used up."""
 
 
 class Ahead:
@@ -106,7 +106,7 @@ class Ahead:
         if until <= self._until or 2 * coming > wanted:
             return
         if self._until > row:
-            self._bytes = min(2 * self._bytes, most)
+            self._bytes = min(2 * self._bytes, _MOST_BYTES)
         self._until = until
         self._expect(self._ranges(row + 1, until))
 

@@ -45,8 +45,8 @@ class FragmentHints:
             table = fields.table(fields.unsigned(2), 3)
         except CorruptError:
             return
-        sizes = table[:, 0] & 0x7FFFFFFF
-        self._add(place + np.cumsum(sizes) - sizes)
+        # What stands behind the last of them is of use too.
+        self._add(place + np.concatenate(([0], np.cumsum(table[:, 0] & 0x7FFFFFFF))))
 
     def fetch(self, position: int, length: int) -> bool:
         """Have later fragments come; `position` and `length` are those of a moof just read. False where nothing is known of others."""

@@ -345,7 +345,7 @@ def test_without_threads_everything_still_comes(monkeypatch: pytest.MonkeyPatch)
     def refused(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    far, source = make()
+    _, source = make()
     monkeypatch.setattr(threading.Thread, "start", refused)
     source.expect([(0, 100), (100 * K, 100)])
     ranges = [(0, 100), (300 * K, 50), (100 * K, 100)]

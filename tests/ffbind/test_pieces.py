@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +23,7 @@ def _piece(start: int, end: int) -> Piece:
 def _cuts(draw: st.DrawFn) -> list[Piece]:
     """Pieces that do not overlap, some of them touching, in any order."""
     cuts = sorted(draw(st.sets(st.integers(0, SIZE), max_size=12)))
-    pieces = [_piece(start, end) for start, end in zip(cuts, cuts[1:], strict=False)]
+    pieces = [_piece(start, end) for start, end in pairwise(cuts)]
     return draw(st.permutations([piece for piece in pieces if draw(st.booleans())]))
 
 
@@ -65,7 +67,7 @@ def test_adding_and_removing(given_pieces: list[Piece]) -> None:
 def test_cutting(cuts: set[int], start: int, end: int) -> None:
     start, end = sorted((start, end))
     bounds = [0, *sorted(cuts), SIZE]
-    pieces = [_piece(low, high) for low, high in zip(bounds, bounds[1:], strict=False)]
+    pieces = [_piece(low, high) for low, high in pairwise(bounds)]
     holding = [piece for piece in pieces if piece.start < end and piece.end > start]
     found = cut(holding, start, end)
     assert found == DATA[start:end]

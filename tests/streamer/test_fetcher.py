@@ -27,16 +27,23 @@ class Counted(LocalStorage):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.requests: list[tuple[int, int]] = []
+        self.arrived = threading.Condition()
         self.open = threading.Event()
         self.open.set()
         self.failing: Exception | None = None
 
     def read_range(self, info: ObjectInfo, offset: int, length: int) -> bytes:
-        self.requests.append((offset, length))
+        with self.arrived:
+            self.requests.append((offset, length))
+            self.arrived.notify_all()
         assert self.open.wait(60)
         if self.failing is not None:
             raise self.failing
         return super().read_range(info, offset, length)
+
+    def wait_for(self, count: int) -> None:
+        with self.arrived:
+            assert self.arrived.wait_for(lambda: len(self.requests) >= count, 60)
 
 
 @pytest.fixture
@@ -144,8 +151,7 @@ async def test_reads_in_flight_are_shared(
         asyncio.create_task(fetcher.read(info, [(start, length)]))
         for start, length in ((0, 100), (0, 100), (50, 100), (20, 30))
     ]
-    while len(storage.requests) < 2:
-        await asyncio.sleep(0)
+    await asyncio.to_thread(storage.wait_for, 2)
     reads[0].cancel()
     await asyncio.sleep(0)
     storage.open.set()
@@ -210,8 +216,7 @@ async def test_what_was_forgotten_in_flight_is_not_kept(
     fetcher = Fetcher(storage, executor, cache_bytes=LARGE)
     storage.open.clear()
     read = asyncio.create_task(fetcher.read(info, [(0, 100)]))
-    while not storage.requests:
-        await asyncio.sleep(0)
+    await asyncio.to_thread(storage.wait_for, 1)
     fetcher.forget(info)
     storage.open.set()
     assert await read == [data[:100]]
