@@ -43,7 +43,15 @@ class Ahead:
         self._bytes = _FIRST_BYTES
         self._until = 0  # row behind the last one expected by stepping forward, 0 for none
         self._expecting = False
+        self._looked = False
         self._begun = -1  # last row of the batches that decoding has begun with
+
+    def first_sample(self) -> None:
+        """Expect the first sample, once: whether it brings parameter sets is asked before the first frame is decoded."""
+        if not self._looked:
+            self._looked = True
+            if self._samples.known_kind(0) is None:
+                self._source.expect(self._ranges(0, 1))
 
     def frame(self, row: int, place: int) -> None:
         """Take in that the frame of a row is asked for by itself; `place`: its place in presentation order, negative for none."""
@@ -55,7 +63,7 @@ class Ahead:
         else:
             self._steps = (self._steps if self._steps * step > 0 else 0) + (1 if step > 0 else -1)
         self._rows = self._rows + 1 if 0 < row - self._row <= _STEP else 0
-        first = self._row < 0
+        self.first_sample()
         self._row, self._place = row, place
         if self._steps >= _STEPS or self._rows >= _STEPS:
             self._forward(row)
@@ -63,7 +71,7 @@ class Ahead:
             self._backward(row)
         else:
             self._until, self._bytes = 0, _FIRST_BYTES
-            self._jump(row, first=first)
+            self._jump(row)
 
     def batches(self, batches: Sequence[Sequence[int]]) -> None:
         """Expect what batches of rows take that decoding begins with now and later, in this order."""
@@ -121,15 +129,10 @@ class Ahead:
         end = min(end, int(np.searchsorted(self._bytes_before, most, side="right")) - 1)
         self._expect(self._ranges(first, max(end, first + 1)))
 
-    def _jump(self, row: int, *, first: bool) -> None:
+    def _jump(self, row: int) -> None:
         """Let go of what was expected. A leading picture is one run with the GOP that it refers to."""
-        ranges: list[tuple[int, int]] = []
-        if first and self._samples.known_kind(0) is None:
-            # Whether it brings parameter sets is asked before the first frame is decoded: together with that frame's run.
-            ranges += self._ranges(0, 1)
         start = self._start(row)
-        if start < int(self._iraps[row]):
-            ranges += self._ranges(start, row + 1)
+        ranges = self._ranges(start, row + 1) if start < int(self._iraps[row]) else []
         if ranges or self._expecting:
             self._expect(ranges)
 

@@ -507,6 +507,8 @@ class Video:
                     f"no sample of the video track starts at byte {irap_offset} (irap_offset); take offsets from the video's index"
                 )
             self._reader.check(irap)
+            if self._ahead is not None:
+                self._ahead.first_sample()
             # What is far is read up to the frame at once; another reader finds it there.
             if not self._samples.is_irap(irap, self._reader, None if self._fetching is None else row):
                 raise NotIrapError(

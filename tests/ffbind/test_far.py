@@ -188,6 +188,26 @@ def test_a_cold_frame_is_one_request_and_a_second_one_what_is_left(data: bytes) 
         settle(far)
 
 
+def test_the_first_sample_is_looked_at_together_with_the_first_frame(clip: Make) -> None:
+    """Whether it brings parameter sets decides how others are read; where opening did not read it, that is a request, once."""
+    far = FarSource(_filled(clip("far_first.mp4").read_bytes(), 1 << 20))
+    with opened(far) as video, ThreadPoolExecutor(1) as executor:
+        far.requests.clear()
+        far.hold()
+        row = video.index.row_of_display(95)
+        frame = executor.submit(video.__getitem__, 95)
+        until(lambda: far.at_once == 2)
+        far.answer()
+        assert frame.result().index == 95
+        first, length = run_of(video, 0, 0)
+        assert len(far.requests) == 2
+        assert run_of(video, GOP * 3, row) in far.requests
+        assert first <= min(far.requests)[0]
+        assert sum(min(far.requests)) == first + length
+        video[200]
+        assert len(far.requests) == 3
+
+
 def test_a_frame_by_offset_is_one_request(data: bytes) -> None:
     """That the sample named as IRAP is one is seen in the same bytes."""
     far = FarSource(data)
@@ -263,7 +283,7 @@ def test_a_batch_of_fifty(data: bytes) -> None:
         assert all(start + length <= other for (start, length), (other, _) in pairwise(asked))
         kept = sum(max(0, HEAD - start) for start, _ in plan.ranges)
         assert sum(length for _, length in asked) == plan.bytes - kept
-        assert len(asked) <= len(plan.ranges)
+        assert len(asked) <= len(plan.ranges), (asked, plan.ranges)
         assert video.stats.restarts <= len(plan.ranges)
 
 
