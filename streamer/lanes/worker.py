@@ -57,7 +57,7 @@ from .wire import (
 __all__ = ["main"]
 
 # Requests of several reads, and what they brought, are shared in the server; here is what one video needs soon.
-FETCH = FetchSettings(cache_bytes=32 << 20, ahead_bytes=16 << 20)
+FETCH = FetchSettings(at_once=2, cache_bytes=32 << 20, ahead_bytes=16 << 20)
 
 PICTURES_BETWEEN = 2  # pictures that may wait for a compressing thread, beyond those in work
 
