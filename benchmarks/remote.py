@@ -58,7 +58,7 @@ def main() -> int:
         for block in _BLOCKS
     ]
     with ffbind.open(options.video) as video:
-        indices = [random.Random(7).randrange(len(video)) for _ in range(options.frames)]
+        indices = random.Random(7).choices(range(len(video)), k=options.frames)
     answers: dict[tuple[str, str], list[dict[str, Any]]] = {}
     with ExitStack() as stack, (cache / "workers.log").open("w") as log:
         sessions = {}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .fetching import FetchingSource
 from .hevc import Kind
+from .index import VideoIndex
 from .samples import Samples
 
 __all__ = ["Ahead"]
@@ -44,13 +45,18 @@ class Ahead:
         self._until = 0  # row behind the last one expected by stepping forward, 0 for none
         self._expecting = False
         self._looked = False
+        self._gops_of: VideoIndex | None = None
+        self._gop_rows: NDArray[np.int64] = np.zeros(0, np.int64)
         self._begun = -1  # last row of the batches that decoding has begun with
 
-    def first_sample(self) -> None:
-        """Expect the first sample, once: whether it brings parameter sets is asked before the first frame is decoded."""
+    def first_sample(self, row: int) -> None:
+        """Expect the first sample, once: whether it brings parameter sets is asked before the first frame is decoded.
+
+        `row`: that of this frame. Where decoding it begins with the first sample, its run has it.
+        """
         if not self._looked:
             self._looked = True
-            if self._samples.known_kind(0) is None:
+            if self._samples.known_kind(0) is None and self._start(row) > 0:
                 self._source.expect(self._ranges(0, 1))
 
     def frame(self, row: int, place: int) -> None:
@@ -63,7 +69,7 @@ class Ahead:
         else:
             self._steps = (self._steps if self._steps * step > 0 else 0) + (1 if step > 0 else -1)
         self._rows = self._rows + 1 if 0 < row - self._row <= _STEP else 0
-        self.first_sample()
+        self.first_sample(row)
         self._row, self._place = row, place
         if self._steps >= _STEPS or self._rows >= _STEPS:
             self._forward(row)
@@ -76,6 +82,9 @@ class Ahead:
     def batches(self, batches: Sequence[Sequence[int]]) -> None:
         """Expect what batches of rows take that decoding begins with now and later, in this order."""
         ranges: list[tuple[int, int]] = []
+        if not self._looked and self._samples.known_kind(0) is None:
+            ranges += self._ranges(0, 1)
+        self._looked = True
         before = self._begun
         for number, batch in enumerate(batches):
             pictures = self._samples.pictures
@@ -147,10 +156,14 @@ class Ahead:
         column: NDArray[np.int32] = self._samples.index.samples["irap"]
         return column
 
-    @cached_property
+    @property
     def _gops(self) -> NDArray[np.int64]:
-        """Rows of the IRAPs that the index names, ascending."""
-        return np.flatnonzero(self._iraps == np.arange(len(self._iraps)))
+        """Rows of the IRAPs that the index names, ascending; a scan may name others."""
+        index = self._samples.index
+        if self._gops_of is not index:
+            self._gops_of = index
+            self._gop_rows = np.flatnonzero(self._iraps == np.arange(len(self._iraps)))
+        return self._gop_rows
 
     @cached_property
     def _bytes_before(self) -> NDArray[np.int64]:
@@ -164,13 +177,14 @@ class Ahead:
         """
         samples = self._samples
         irap = int(self._iraps[row])
-        if irap <= 0 or irap == row:
-            return max(irap, 0)
+        if irap < 0 or irap == row:
+            return row
         kind, irap_kind = samples.known_kind(row), samples.known_kind(irap)
         pts = samples.index.samples["pts"]
         leading = kind is None and irap_kind in (None, Kind.CRA) and pts[row] < pts[irap]
-        if leading or (kind is not None and kind.is_rasl):
-            return max(int(self._iraps[irap - 1]), 0)
+        if irap > 0 and (leading or (kind is not None and kind.is_rasl)):
+            before = int(self._iraps[irap - 1])
+            return before if before >= 0 else irap
         return irap
 
     def _ranges(self, first: int, end: int) -> list[tuple[int, int]]:

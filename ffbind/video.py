@@ -508,7 +508,7 @@ class Video:
                 )
             self._reader.check(irap)
             if self._ahead is not None:
-                self._ahead.first_sample()
+                self._ahead.first_sample(row)
             # What is far is read up to the frame at once; another reader finds it there.
             if not self._samples.is_irap(irap, self._reader, None if self._fetching is None else row):
                 raise NotIrapError(
@@ -595,6 +595,7 @@ class Video:
 
     def _in_batches(self, rows: Iterable[tuple[int, int]]) -> Iterator[tuple[Frame, int]]:
         """Decode rows, each with an address of the caller's, and give their frames in this order: batch by batch, one ahead."""
+        self._check_process()
         batches = _batches(iter(rows), min(_BATCH_FRAMES, self._pictures_in(_BATCH_BYTES)))
         ahead = ThreadPoolExecutor(1, thread_name_prefix="ffbind-ahead")
         try:
