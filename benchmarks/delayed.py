@@ -51,9 +51,8 @@ class DelayedFile:
         """Count what was asked for so far."""
         return {"requests": self.requests, "bytes": self.bytes}
 
-    def close(self) -> None:
-        """Close the file; what is in flight may still need it, so it comes last."""
-        os.close(self._fd)
+    def __del__(self) -> None:
+        os.close(self._fd)  # not before the last request in flight is done with it
 
 
 class BlockFile(io.RawIOBase):

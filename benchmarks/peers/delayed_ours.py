@@ -24,6 +24,10 @@ class DelayedOurs(Ours):
         self._video = ffbind.open(self._source, threads=threads, kept_bytes=KEPT_BYTES)
         self._form = form
 
+    def close(self) -> None:
+        super().close()
+        self._source = None
+
     def counters(self) -> dict[str, float]:
         return {} if self._source is None else self._source.counters()
 

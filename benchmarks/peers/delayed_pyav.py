@@ -24,6 +24,10 @@ class DelayedPyAV(PyAV):
         self._source = DelayedFile(path, self._delay)
         super().open(cast(Any, BlockFile(self._source, self._block)), threads, form)
 
+    def close(self) -> None:
+        super().close()
+        self._source = None
+
     def counters(self) -> dict[str, float]:
         return {} if self._source is None else self._source.counters()
 
