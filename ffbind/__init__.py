@@ -46,6 +46,7 @@ from .limits import Limits
 if TYPE_CHECKING:
     from .color import Color
     from .decoder import Decoder
+    from .fetching import FetchSettings
     from .frame import Frame
     from .index import VideoIndex
     from .plan import Plan
@@ -63,6 +64,7 @@ __all__ = [
     "DecoderError",
     "EncryptedError",
     "FFbindError",
+    "FetchSettings",
     "ForkedError",
     "Frame",
     "FrameIndexError",
@@ -95,6 +97,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "Color": "color",
     "Decoder": "decoder",
+    "FetchSettings": "fetching",
     "Frame": "frame",
     "Frames": "video",
     "Plan": "plan",

@@ -518,6 +518,10 @@ class EnginePool:
                 continue
             if not standing.position <= trace.start <= standing.position + _NEAR:
                 continue
+            if (
+                worker.reader.far and before.end < trace.start
+            ):  # a request of its own is dearer than a restart
+                continue
             if before.extend(wanted[-1], worker.reader) and all(
                 before[row].step.verdict is Verdict.DECODE for row in wanted
             ):

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from .errors import CorruptError
+from .fetching import FetchingSource
 from .framing import LENGTH_PREFIXED, Framing
 from .index import StructuredArray
 from .limits import Limits
@@ -36,6 +37,10 @@ class _Run:
 class SampleReader:
     """Hands out the bytes of samples, reading ahead in decode order by up to `ahead` bytes. Not for two threads at once.
 
+    One read is of `most` bytes at most (16 times `ahead` where nothing is said), but for a sample that is larger, and reads over up to
+    `gap` bytes between samples. Reads of a `FetchingSource` are counted there and kept there; it is told of all that one read is for,
+    and gives what it has of that.
+
     Whatever the `framing` in the file, each NAL unit comes behind its length: views of what was read where the file has lengths,
     memory of its own otherwise.
 
@@ -51,11 +56,17 @@ class SampleReader:
         limits: Limits | None = None,
         kept: int = _KEPT_BYTES,
         framing: Framing = LENGTH_PREFIXED,
+        *,
+        most: int | None = None,
+        gap: int = _MAX_GAP,
     ) -> None:
         self._source = source
+        self._fetching = source if isinstance(source, FetchingSource) else None
         self._offsets = samples["offset"]
         self._sizes = samples["size"]
         self._ahead = ahead
+        self._most = 16 * ahead if most is None else most
+        self._gap = gap
         self._limits = limits or Limits()
         self._framing = framing
         self._kept = kept
@@ -67,6 +78,11 @@ class SampleReader:
         self.headers = 0  # samples whose headers were read, counted by who reads them
         self.reads = 0
         self.bytes = 0
+
+    @property
+    def far(self) -> bool:
+        """Whether a read may be a request to a store."""
+        return self._fetching is not None
 
     def read(self, row: int, last: int | None = None) -> memoryview:
         """Give the bytes of one sample; `last` is a row up to which the caller will go on, to read them in one go.
@@ -137,21 +153,26 @@ class SampleReader:
     def _read_run(self, row: int, last: int) -> _Run:
         first = int(self._offsets[row])
         start = first - self._framing.lead(first)
-        stop = first + int(self._sizes[row])
+        least = stop = first + int(self._sizes[row])
         end = row + 1
         while end < len(self._offsets):
             offset, size = int(self._offsets[end]), int(self._sizes[end])
-            if not stop <= offset <= stop + _MAX_GAP or not self.fits(end):
+            if not stop <= offset <= stop + self._gap or not self.fits(end):
                 break
-            if offset + size - start > self._ahead and (
-                end > last or offset + size - start > 16 * self._ahead
-            ):
+            if offset + size - start > self._ahead and (end > last or offset + size - start > self._most):
                 break
             stop = offset + size
             end += 1
-        data = read_exactly(self._source, start, stop - start)
-        self.reads += 1
-        self.bytes += len(data)
+        if self._fetching is not None:
+            data = self._fetching.read_some(start, least - start, stop - start)
+            while end > row + 1 and int(self._offsets[end - 1]) + int(self._sizes[end - 1]) > start + len(
+                data
+            ):
+                end -= 1
+        else:
+            data = read_exactly(self._source, start, stop - start)
+            self.reads += 1
+            self.bytes += len(data)
         run = _Run(row, end, start, data)
         self._keep(run)
         return run

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import isobmff, streams
+from .ahead import Ahead
 from .bitstream import ParameterSets, SequenceFacts
 from .color import Color
 from .cores import usable_cores
@@ -33,6 +34,7 @@ from .errors import (
     SourceError,
     UndecodableError,
 )
+from .fetching import FetchingSource, FetchSettings
 from .frame import Frame, with_fallback
 from .index import VideoIndex
 from .limits import Limits
@@ -41,7 +43,7 @@ from .pool import EnginePool, Result, ScanNeeded
 from .reader import SampleReader
 from .samples import PictureCache, Samples
 from .scan import Watch, scan_headers
-from .sources import FileSource, Source, SourceLike, as_source
+from .sources import BytesSource, FileObjectSource, FileSource, Source, SourceLike, as_source
 from .stats import Stats
 from .turn import Turn
 
@@ -62,6 +64,13 @@ _STRETCH = 16
 """Frames decoded at once when stepping, at most."""
 
 _READ_AHEAD = 512 << 10
+"""Bytes read at a time of what is near: file and memory."""
+
+_FETCHED_RUN = 16 << 20
+"""Bytes of a GOP asked for at once of what is far, several requests side by side where it is more than one should bring."""
+
+_KNOWN_BATCHES = 2
+"""Batches whose frames are known while another is handed out: the one in work, and the next, whose bytes come meanwhile."""
 
 
 def open(  # noqa: A001
@@ -72,6 +81,7 @@ def open(  # noqa: A001
     track: int | None = None,
     kept_bytes: int = _KEPT_BYTES,
     limits: Limits | None = None,
+    fetch: FetchSettings | None = None,
 ) -> Video:
     """Open a video for exact frames. Raw streams, Matroska and transport streams have no table of samples: they are read whole, once.
 
@@ -86,6 +96,8 @@ def open(  # noqa: A001
       rest (for stepping back, and for showing in another order than that of decoding). One decoder and the last few pictures stay in
       any case
     - `limits`: how large the video and its parts may be, and how much one frame may cost
+    - `fetch`: how a `source` that is no path, bytes or file object is read: how many requests side by side, how much is kept and how
+      much is fetched ahead, by threads that end with the video
 
     Raises NotVideoError, UnsupportedError (another codec or container; it names it), EncryptedError, LimitError, CorruptError,
     SourceError. Each names the file where it was given by path.
@@ -101,13 +113,17 @@ def open(  # noqa: A001
     if index is not None and not isinstance(index, VideoIndex):
         index = VideoIndex.load(index)
     opened = as_source(source)
+    near = isinstance(opened, (BytesSource, FileSource, FileObjectSource))
+    reading = opened if near else FetchingSource(opened, fetch)
     try:
         if index is None:
-            index = _read_index(opened, track, limits)
+            index = _read_index(reading, track, limits)
         index.check(opened)
         _check_pictures(index, limits)
-        return Video(opened, index, threads=threads, path=path, kept_bytes=kept_bytes, limits=limits)
+        return Video(reading, index, threads=threads, path=path, kept_bytes=kept_bytes, limits=limits)
     except BaseException as error:
+        if isinstance(reading, FetchingSource):
+            reading.close()
         if isinstance(opened, FileSource) and opened is not source:
             opened.close()
         if path is not None and isinstance(error, FFbindError) and not isinstance(error, SourceError):
@@ -152,12 +168,15 @@ class Video:
         limits: Limits,
     ) -> None:
         self._source = source
+        self._fetching = source if isinstance(source, FetchingSource) else None
         self._threads = threads if threads is not None else usable_cores()
         self._path = path
         self._turn = Turn("video", "open it again")
         self._kept_bytes = kept_bytes
         index = index.bound_to(path if path is not None else source)
         self._samples = Samples(index, PictureCache(kept_bytes, _KEPT_PICTURES), limits)
+        self._ahead = None if self._fetching is None else Ahead(self._samples, self._fetching)
+        self._fetched_before = self._fetched()
         self._reader = self._new_reader()
         self._pool = EnginePool(self._samples, self._new_reader, self._threads, kept_bytes)
         self._reused = 0
@@ -183,7 +202,14 @@ class Video:
             own = Stats(
                 pictures_reused=self._reused, source_reads=self._reader.reads, source_bytes=self._reader.bytes
             )
+            reads, read = self._fetched()
+            own.source_reads += reads - self._fetched_before[0]
+            own.source_bytes += read - self._fetched_before[1]
             return self._pool.stats + own
+
+    def _fetched(self) -> tuple[int, int]:
+        """Requests answered by a source that is far, and their bytes, since it was opened: first the file's tables, then samples."""
+        return (0, 0) if self._fetching is None else (self._fetching.reads, self._fetching.bytes)
 
     def __len__(self) -> int:
         """Count the frames shown."""
@@ -205,7 +231,7 @@ class Video:
     @property
     def source(self) -> Source:
         """Where the bytes come from."""
-        return self._source
+        return self._source if self._fetching is None else self._fetching.source
 
     @property
     def width(self) -> int:
@@ -408,6 +434,8 @@ class Video:
         """
         with self._turn:
             samples = self._samples
+            if self._ahead is not None:
+                self._ahead.everything()
             headers = scan_headers(samples, self._reader, watch)
             index = samples.index.with_kinds(samples.kinds, samples.temporal_ids)
             index = index.with_entries(headers.entries, headers.entry)
@@ -423,6 +451,8 @@ class Video:
         """Free decoder, pictures and the file, if it was opened by path; closing twice is fine. Frames stay valid."""
         if self._turn.is_forked:
             return  # the parent's; its lock may be held by a thread that this process does not have
+        if self._fetching is not None:
+            self._fetching.close()  # first: a thread that decodes may wait for bytes
         with self._turn.lock:
             if self._turn.closed:
                 return
@@ -461,7 +491,10 @@ class Video:
                     f"no sample of the video track starts at byte {irap_offset} (irap_offset); take offsets from the video's index"
                 )
             self._reader.check(irap)
-            if not self._samples.is_irap(irap, self._reader):
+            if self._ahead is not None:
+                self._ahead.first_sample(row)
+            # What is far is read up to the frame at once; another reader finds it there.
+            if not self._samples.is_irap(irap, self._reader, None if self._fetching is None else row):
                 raise NotIrapError(
                     f"the sample at byte {irap_offset} is no IRAP picture, so decoding cannot start there; take irap_offset from the "
                     "video's index"
@@ -485,6 +518,8 @@ class Video:
         place: int = self._samples.displays.item(row)
         step = place - self._last_place if place >= 0 else 0
         self._last_place = place
+        if self._ahead is not None:
+            self._ahead.frame(row, place)
         frame = self._samples.pictures.get(row)
         if frame is not None:
             self._reused += 1
@@ -513,8 +548,19 @@ class Video:
 
     def _new_reader(self) -> SampleReader:
         index = self._index
+        if self._fetching is None:
+            return SampleReader(
+                self._source, index.samples, _READ_AHEAD, self._samples.limits, framing=index.framing
+            )
         return SampleReader(
-            self._source, index.samples, _READ_AHEAD, self._samples.limits, framing=index.framing
+            self._fetching,
+            index.samples,
+            0,
+            self._samples.limits,
+            0,
+            index.framing,
+            most=_FETCHED_RUN,
+            gap=self._fetching.settings.gap,
         )
 
     def _expect(self) -> None:
@@ -533,23 +579,32 @@ class Video:
 
     def _in_batches(self, rows: Iterable[tuple[int, int]]) -> Iterator[tuple[Frame, int]]:
         """Decode rows, each with an address of the caller's, and give their frames in this order: batch by batch, one ahead."""
+        self._turn.check_process()
         batches = _batches(iter(rows), min(_BATCH_FRAMES, self._pictures_in(_BATCH_BYTES)))
         ahead = ThreadPoolExecutor(1, thread_name_prefix="ffbind-ahead")
         try:
-            batch = next(batches, [])
-            results = self._decode([row for row, _ in batch]) if batch else {}
-            while batch:
-                following = next(batches, [])
-                coming = ahead.submit(self._decode, [row for row, _ in following]) if following else None
+            known = deque(islice(batches, _KNOWN_BATCHES))
+            self._fetch(known)
+            results = self._decode([row for row, _ in known[0]]) if known else {}
+            while known:
+                batch = known.popleft()
+                known.extend(islice(batches, _KNOWN_BATCHES - len(known)))
+                self._fetch(known)
+                coming = ahead.submit(self._decode, [row for row, _ in known[0]]) if known else None
                 for row, address in batch:
                     result = results[row]
                     if isinstance(result, FFbindError):
                         results.clear()  # whoever keeps the error keeps no pictures with it
                         raise result
                     yield result, address
-                batch, results = following, {} if coming is None else coming.result()
+                results = {} if coming is None else coming.result()
         finally:
             ahead.shutdown(wait=False, cancel_futures=True)
+
+    def _fetch(self, batches: Iterable[Sequence[tuple[int, int]]]) -> None:
+        """Have the bytes of batches come, the first of which is decoded next."""
+        if self._ahead is not None:
+            self._ahead.batches([[row for row, _ in batch] for batch in batches])
 
     def _decode(self, rows: Sequence[int]) -> dict[int, Result]:
         """Decode a batch, each row once; kept ones are not decoded again."""

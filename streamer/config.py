@@ -133,7 +133,7 @@ class Settings:
     picture_bytes: int = 512 * 1024 * 1024
     """Memory for decoded pictures that one lane keeps, in equal parts for the videos it may have open."""
     cache_bytes: int = 64 * 1024 * 1024
-    """Bytes of videos kept in memory so that neighbouring reads are one."""
+    """Bytes of videos kept in memory, so that no lane reads what another has read just now."""
     gop_samples: int = 10_000
     """Samples that may be decoded for one frame, from the IRAP picture to it; more is answered gop_too_long."""
     gop_bytes: int = 1 << 30

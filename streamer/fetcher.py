@@ -1,4 +1,4 @@
-"""Reads of videos for the lanes: in aligned blocks, off the event loop, through a cache bounded in bytes."""
+"""Reads of videos for the lanes: what is missing in one request for each run of bytes, off the event loop, through a bounded cache."""
 
 from __future__ import annotations
 
@@ -6,28 +6,44 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from copy import copy
+
+from ffbind.errors import FFbindError, SourceError
+from ffbind.pieces import Piece, Pieces, cut, join_ranges
 
 from .storage import ObjectInfo, Storage
 
-__all__ = ["BLOCK", "Fetcher"]
+__all__ = ["Fetcher"]
 
-BLOCK = 256 * 1024
-"""Reads begin and end at multiples of this, so that frame after frame costs one read for many."""
+_GAP = 64 * 1024
+"""Bytes between two ranges of one read that are fetched and thrown away rather than asked for around."""
+
+
+class _Part(Piece):
+    """What one request brings: the task that waits for it while it is in flight, and why it did not come."""
+
+    __slots__ = ("error", "task")
+
+    def __init__(self, start: int, end: int) -> None:
+        super().__init__(start, end)
+        self.task: asyncio.Task[None] | None = None
+        self.error: Exception | None = None
 
 
 class Fetcher:
-    """Answers reads from the cache or from the store.
+    """Answers reads from the cache or from the store, for all lanes.
 
-    Blocks are kept by object and identity: those of a replaced object are never mixed with the new ones'.
-    Missing blocks that touch each other are one read of the store. Used on the event loop only; the store is
-    called in `executor`.
+    What was read is kept by object and identity: bytes of a replaced object are never mixed with the new one's. What is at hand or
+    in flight is not asked for again, whoever reads it; what fails is told to those who wait for it, and asked for again by the next
+    one. Used on the event loop only; the store is called in `executor`.
     """
 
     def __init__(self, storage: Storage, executor: Executor, *, cache_bytes: int) -> None:
         self._storage = storage
         self._executor = executor
         self._cache_bytes = cache_bytes
-        self._blocks: OrderedDict[tuple[ObjectInfo, int], bytes] = OrderedDict()
+        self._objects: dict[ObjectInfo, Pieces[_Part]] = {}
+        self._kept: OrderedDict[_Part, ObjectInfo] = OrderedDict()  # at hand, least recently used first
         self._held = 0
         self.store_reads = 0
         self.store_bytes = 0
@@ -37,90 +53,101 @@ class Fetcher:
         """Bytes in the cache."""
         return self._held
 
-    def cached(self, info: ObjectInfo, ranges: Sequence[tuple[int, int]]) -> list[bytes | memoryview] | None:
-        """Answer from the cache at once, or None when a block is missing."""
-        blocks: dict[int, bytes] = {}
-        for number in _blocks_of(info, ranges):
-            block = self._blocks.get((info, number))
-            if block is None:
+    def cached(self, info: ObjectInfo, ranges: Sequence[tuple[int, int]]) -> list[memoryview] | None:
+        """Answer from the cache at once, or None when something is missing."""
+        pieces = self._objects.get(info, Pieces())
+        found = []
+        for start, end in _within(info, ranges):
+            parts = list(pieces.cover(start, end))
+            held = [part for part in parts if isinstance(part, _Part) and part.data is not None]
+            if len(held) < len(parts):
                 return None
-            self._blocks.move_to_end((info, number))
-            blocks[number] = block
-        return [_cut(info, blocks, offset, length) for offset, length in ranges]
+            found.append((held, start, end))
+        return [self._cut(*each) for each in found]
 
-    async def read(self, info: ObjectInfo, ranges: Sequence[tuple[int, int]]) -> list[bytes | memoryview]:
-        """Answer from cache and store. Raises what `Storage.read_range` raises."""
-        blocks: dict[int, bytes] = {}
-        missing: list[int] = []
-        for number in sorted(_blocks_of(info, ranges)):
-            block = self._blocks.get((info, number))
-            if block is None:
-                missing.append(number)
-            else:
-                blocks[number] = block
-        loop = asyncio.get_running_loop()
-        for first, count in _runs(missing):
-            start = first * BLOCK
-            data = await loop.run_in_executor(
-                self._executor, self._storage.read_range, info, start, min(count * BLOCK, info.size - start)
-            )
-            self.store_reads += 1
-            self.store_bytes += len(data)
-            view = memoryview(data)
-            for number in range(first, first + count):
-                place = (number - first) * BLOCK
-                block = data if count == 1 else bytes(view[place : place + BLOCK])
-                blocks[number] = block
-                self._keep(info, number, block)
-        return [_cut(info, blocks, offset, length) for offset, length in ranges]
+    async def read(self, info: ObjectInfo, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
+        """Answer from cache and store, missing runs side by side. Raises what `Storage.read_range` raises."""
+        within = _within(info, ranges)
+        missing = [
+            (piece[0], piece[1] - piece[0])
+            for start, end in within
+            for piece in self._objects.get(info, Pieces()).cover(start, end)
+            if isinstance(piece, tuple)
+        ]
+        for offset, length in join_ranges(sorted(missing), gap=_GAP):
+            self._ask(info, offset, offset + length)
+        needed = [self._parts(info, start, end) for start, end in within]
+        # Shielded: who goes away takes nothing from others that wait for the same bytes.
+        tasks = {part.task for parts in needed for part in parts if part.task is not None}
+        await asyncio.gather(*map(asyncio.shield, tasks))
+        for part in (part for parts in needed for part in parts):
+            if part.error is not None:
+                # An error of its own for each read, as raising one changes it.
+                raise copy(part.error) if isinstance(part.error, FFbindError) else part.error
+        return [self._cut(parts, start, end) for parts, (start, end) in zip(needed, within, strict=True)]
 
     def forget(self, info: ObjectInfo) -> None:
         """Drop what is kept of an object that changed or is no longer used."""
-        for key in [key for key in self._blocks if key[0] == info]:
-            self._held -= len(self._blocks.pop(key))
+        for part in self._objects.pop(info, ()):
+            if part in self._kept:
+                del self._kept[part]
+                self._held -= part.size
 
-    def _keep(self, info: ObjectInfo, number: int, block: bytes) -> None:
-        old = self._blocks.pop((info, number), b"")
-        self._blocks[info, number] = block
-        self._held += len(block) - len(old)
+    def _ask(self, info: ObjectInfo, start: int, end: int) -> None:
+        """Send for what no part holds between two places."""
+        pieces = self._objects.setdefault(info, Pieces())
+        for piece in list(pieces.cover(start, end)):
+            if isinstance(piece, tuple):
+                part = _Part(*piece)
+                pieces.add(part)
+                part.task = asyncio.create_task(self._fetch(info, part))
+
+    def _parts(self, info: ObjectInfo, start: int, end: int) -> list[_Part]:
+        pieces = self._objects.get(info, Pieces())
+        return [part for part in pieces.cover(start, end) if isinstance(part, _Part)]
+
+    async def _fetch(self, info: ObjectInfo, part: _Part) -> None:
+        try:
+            data = await asyncio.get_running_loop().run_in_executor(
+                self._executor, self._storage.read_range, info, part.start, part.size
+            )
+            if len(data) != part.size:
+                raise SourceError(
+                    f"{info.path}: asked for {part.size} bytes at {part.start}, got {len(data)}; try again"
+                )
+        except BaseException as error:
+            self._remove(info, part)
+            if not isinstance(error, Exception):
+                raise
+            part.error = error  # for those who wait; nobody may be left
+            return
+        finally:
+            part.task = None
+        self.store_reads += 1
+        self.store_bytes += part.size
+        part.data = memoryview(data)
+        if part in self._objects.get(info, ()):
+            self._kept[part] = info
+            self._held += part.size
         while self._held > self._cache_bytes:
-            _, dropped = self._blocks.popitem(last=False)
-            self._held -= len(dropped)
+            oldest, its = self._kept.popitem(last=False)
+            self._held -= oldest.size
+            self._remove(its, oldest)
+
+    def _remove(self, info: ObjectInfo, part: _Part) -> None:
+        pieces = self._objects.get(info)
+        if pieces is not None:
+            pieces.remove(part)
+            if not len(pieces):
+                del self._objects[info]
+
+    def _cut(self, parts: Sequence[_Part], start: int, end: int) -> memoryview:
+        for part in parts:
+            if part in self._kept:
+                self._kept.move_to_end(part)
+        return cut(parts, start, end)
 
 
-def _blocks_of(info: ObjectInfo, ranges: Sequence[tuple[int, int]]) -> set[int]:
-    """Numbers of the blocks that hold these ranges, as far as they lie within the object."""
-    numbers: set[int] = set()
-    for offset, length in ranges:
-        end = min(offset + length, info.size)
-        if offset < end:
-            numbers.update(range(offset // BLOCK, (end - 1) // BLOCK + 1))
-    return numbers
-
-
-def _runs(numbers: list[int]) -> list[tuple[int, int]]:
-    """Group ascending numbers into runs: `(first, count)`."""
-    runs: list[tuple[int, int]] = []
-    for number in numbers:
-        if runs and sum(runs[-1]) == number:
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-        else:
-            runs.append((number, 1))
-    return runs
-
-
-def _cut(info: ObjectInfo, blocks: dict[int, bytes], offset: int, length: int) -> bytes | memoryview:
-    """Put one range together from blocks; shorter where the object ends."""
-    end = min(offset + length, info.size)
-    if offset >= end:
-        return b""
-    first, last = offset // BLOCK, (end - 1) // BLOCK
-    if first == last:
-        return memoryview(blocks[first])[offset - first * BLOCK : end - first * BLOCK]
-    parts: list[bytes | memoryview] = []
-    for number in range(first, last + 1):
-        block = blocks[number]
-        low = offset - number * BLOCK if number == first else 0
-        high = end - number * BLOCK if number == last else len(block)
-        parts.append(memoryview(block)[low:high])
-    return b"".join(parts)
+def _within(info: ObjectInfo, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Give `(start, end)` of ranges, as far as they lie within the object."""
+    return [(min(offset, info.size), min(offset + length, info.size)) for offset, length in ranges]

@@ -10,6 +10,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from ffbind.errors import FFbindError, NotVideoError, UnsupportedError
+from ffbind.fetching import FetchingSource
 from ffbind.isobmff import read_index
 from ffbind.magic import HEAD_BYTES, name_container
 
@@ -140,7 +141,7 @@ def _named(path: str, message: str) -> str:
 
 def read_index_of(storage: Storage, info: ObjectInfo) -> bytes:
     """Read the sample table (numpy, no native parser) and pack it for the lane."""
-    source = ObjectSource(storage, info)
+    source = FetchingSource(ObjectSource(storage, info))
     try:
         try:
             return pickle.dumps(read_index(source), protocol=5)
@@ -150,11 +151,13 @@ def read_index_of(storage: Storage, info: ObjectInfo) -> bytes:
     except (FFbindError, StorageError) as error:
         # Without its frames, which hold all that was read and would live until the collector finds them.
         raise error.with_traceback(None) from None
+    finally:
+        source.close()
 
 
-def _refuse_streams(source: ObjectSource) -> None:
+def _refuse_streams(source: FetchingSource) -> None:
     """Say of files that only the library opens why the server does not: their samples are found by a native parser."""
-    container = name_container(source.read_at(0, min(HEAD_BYTES, source.size))) if source.size else None
+    container = name_container(bytes(source.read_at(0, HEAD_BYTES))) if source.size else None
     if container is not None:
         raise UnsupportedError(
             f"a {container} file is not served, only MP4 and MOV are; put it into MP4 without re-encoding: "

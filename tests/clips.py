@@ -100,6 +100,19 @@ CLIPS: dict[str, str] = {
         "-f lavfi -i testsrc2=size=7680x4320:rate=25 -frames:v 2 -c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1 "
         "-x265-params log-level=error:bframes=0:qp=40"
     ),
+    # Large enough for the reads of a store to be told apart: ten GOPs of some 300 kB.
+    "far_last.mp4": (
+        "-f lavfi -i testsrc2=size=320x180:rate=25:duration=12,noise=alls=20:allf=t -c:v libx265 -preset ultrafast -pix_fmt yuv420p "
+        "-tag:v hvc1 -x265-params log-level=error:keyint=30:min-keyint=30:open-gop=0:bframes=3:scenecut=0:qp=24"
+    ),
+    "far_open_gop.mp4": (
+        "-f lavfi -i testsrc2=size=320x180:rate=25:duration=4,noise=alls=20:allf=t -c:v libx265 -preset ultrafast -pix_fmt yuv420p "
+        "-tag:v hvc1 -x265-params log-level=error:keyint=30:min-keyint=30:open-gop=1:bframes=3:scenecut=0:qp=24"
+    ),
+    "far_first.mp4": "-i {far_last.mp4} -c copy -movflags +faststart",
+    "far_fragments.mp4": "-i {far_last.mp4} -c copy -movflags frag_keyframe+empty_moov",
+    "far_dash.mp4": "-i {far_last.mp4} -c copy -movflags dash+frag_keyframe+global_sidx",
+    "far_no_hints.mp4": "-i {far_last.mp4} -c copy -movflags frag_keyframe+empty_moov+skip_trailer",
     # The same streams in other containers, and in none.
     "open_gop.mkv": "-i {open_gop.mp4} -c copy",
     "open_gop.ts": "-i {open_gop.mp4} -c copy",
@@ -162,7 +175,11 @@ CLIPS: dict[str, str] = {
 }
 
 MP4 = tuple(
-    name for name in CLIPS if name.endswith((".mp4", ".mov")) and name not in ("large.mp4", "eight_k.mp4")
+    name
+    for name in CLIPS
+    if name.endswith((".mp4", ".mov"))
+    and name not in ("large.mp4", "eight_k.mp4")
+    and not name.startswith("far_")
 )
 """Clips that the reader of MP4 takes, without those that take long."""
 

@@ -5,6 +5,8 @@ edits      which samples are shown when
 fragments  moof, traf, trun                          -> Columns
 table      stbl                                      -> Columns
 entries    stsd                                      -> SampleEntry
+top_level  moov and every moof, wherever they are
+hints      sidx and mfra                             -> places of fragments
 boxes      walking boxes, reading fields
 """
 

@@ -14,11 +14,12 @@ from ffbind.errors import CorruptError, NotVideoError
 from ffbind.limits import Limits
 from ffbind.sources import Source
 
-from .boxes import Box, Boxes, children, find, name_of, walk_top_level
+from .boxes import Box, Boxes, children, find, name_of
 from .edits import read_elst
 from .fragments import expand_runs, read_fragments, read_trex
 from .movie import read_tracks
 from .table import read_sample_table
+from .top_level import walk_top_level
 
 __all__ = ["EditEntry", "Layout", "TrackFacts", "read_layout"]
 

@@ -23,11 +23,12 @@ from ffbind.index import (
 from ffbind.limits import Limits
 from ffbind.sources import Source
 
-from .boxes import Box, Boxes, Fields, children, corrupt, find, walk_top_level
+from .boxes import Box, Boxes, Fields, children, corrupt, find
 from .edits import Edit, Rates, present, read_elst
 from .entries import DescribedEntry, read_stsd
 from .fragments import Run, expand_runs, read_fragments, read_trex
 from .table import Columns, read_sample_table
+from .top_level import walk_top_level
 
 __all__ = ["VideoTrack", "read_index", "read_tracks"]
 

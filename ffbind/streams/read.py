@@ -6,6 +6,7 @@ from itertools import islice
 
 from ffbind.avio import SourceInput, Stream
 from ffbind.errors import NotVideoError, UnsupportedError
+from ffbind.fetching import FetchingSource
 from ffbind.index import VideoIndex
 from ffbind.limits import Limits
 from ffbind.probe import explain_foreign
@@ -53,6 +54,8 @@ def read_index(
         if name not in (_RAW, _TRANSPORT, _MATROSKA) or (not hevc and track is None):
             raise explain_foreign(name, tuple(videos.values()), known)
         number = hevc[0] if track is None else _checked(track, videos)
+        if isinstance(source, FetchingSource):
+            source.expect([(0, source.size)])
         if name == _MATROSKA:
             return read_matroska(window, demuxer, videos[number], number, limits)
     if name == _TRANSPORT:

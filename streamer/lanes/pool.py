@@ -361,7 +361,7 @@ class LanePool:
 
     async def _read_from_store(self, slot: _Slot, lane: LaneProcess, record: Read, info: ObjectInfo) -> None:
         problem: Exception | None = None
-        parts: list[bytes | memoryview] = []
+        parts: list[memoryview] = []
         try:
             parts = await self._fetcher.read(info, record.ranges)
         except OSError as error:
@@ -495,6 +495,6 @@ def _nobody_waits(_: Outcome) -> None:
     """`done` of the jobs that the pool makes for itself; the frames behind them report the failure."""
 
 
-def _send_parts(lane: LaneProcess, read: int, parts: list[bytes | memoryview]) -> None:
+def _send_parts(lane: LaneProcess, read: int, parts: list[memoryview]) -> None:
     payload = parts[0] if len(parts) == 1 else b"".join(parts)
     lane.send(ReadDone(read, tuple(len(part) for part in parts)), payload)

@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 from ffbind.errors import FFbindError
+from ffbind.fetching import FetchSettings
 from ffbind.frame import Frame
 from ffbind.jpeg import load_encoder
 from ffbind.limits import Limits
@@ -54,6 +55,9 @@ from .wire import (
 )
 
 __all__ = ["main"]
+
+# Requests of several reads, and what they brought, are shared in the server; here is what one video needs soon.
+FETCH = FetchSettings(at_once=2, cache_bytes=32 << 20, ahead_bytes=16 << 20)
 
 PICTURES_BETWEEN = 2  # pictures that may wait for a compressing thread, beyond those in work
 
@@ -140,7 +144,12 @@ class _Lane:
             # Pickle, since it comes from the server alone: a lane trusts the server, never the other way
             # round.
             video = open_video(
-                source, index=pickle.loads(index), threads=1, kept_bytes=self._kept_bytes, limits=self._limits
+                source,
+                index=pickle.loads(index),
+                threads=1,
+                kept_bytes=self._kept_bytes,
+                limits=self._limits,
+                fetch=FETCH,
             )
         except Exception as error:
             code, message = _describe(error)

@@ -1,20 +1,49 @@
-"""Reads for the lanes: right bytes for any ranges, few reads of the store, and a cache that stays within its bound."""
+"""Reads for the lanes: right bytes for any ranges, few requests, nothing asked for twice, and a cache that stays within its bound."""
 
-import itertools
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ffbind.errors import SourceChangedError
-from streamer.fetcher import BLOCK, Fetcher, _runs
+from ffbind.errors import SourceChangedError, SourceError
+from streamer.fetcher import _GAP, Fetcher
 from streamer.storage import LocalStorage, ObjectInfo
 
-SIZE = 5 * BLOCK + 1234
+K = 1024
+SIZE = 1000 * K + 234
+LARGE = 64 << 20
+
+
+class Counted(LocalStorage):
+    """A folder whose reads are counted, held back and made to fail."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.requests: list[tuple[int, int]] = []
+        self.arrived = threading.Condition()
+        self.open = threading.Event()
+        self.open.set()
+        self.failing: Exception | None = None
+
+    def read_range(self, info: ObjectInfo, offset: int, length: int) -> bytes:
+        with self.arrived:
+            self.requests.append((offset, length))
+            self.arrived.notify_all()
+        assert self.open.wait(60)
+        if self.failing is not None:
+            raise self.failing
+        return super().read_range(info, offset, length)
+
+    def wait_for(self, count: int) -> None:
+        with self.arrived:
+            assert self.arrived.wait_for(lambda: len(self.requests) >= count, 60)
 
 
 @pytest.fixture
@@ -25,81 +54,154 @@ def data(tmp_path: Path) -> bytes:
 
 
 @pytest.fixture
+def storage(data: bytes, tmp_path: Path) -> Counted:
+    return Counted(tmp_path)
+
+
+@pytest.fixture
 def executor() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(4) as pool:
         yield pool
 
 
 RANGES = [
     [(0, 1)],
-    [(0, SIZE)],
     [(SIZE - 1, 1)],
     [(SIZE - 1, 100)],
     [(SIZE, 5)],
-    [(SIZE + BLOCK * 10, 5)],
-    [(BLOCK - 1, 2)],
-    [(BLOCK, BLOCK)],
-    [(BLOCK + 1, 3 * BLOCK)],
+    [(SIZE + 10 * K, 5)],
+    [(K - 1, 2)],
+    [(K, K)],
+    [(K + 1, 3 * K)],
     [(7, 0)],
     [],
-    [(3 * BLOCK, 10), (0, 10), (5 * BLOCK, 4000), (3, 10)],
+    [(300 * K, 10), (0, 10), (500 * K, 4000), (3, 10)],
+    [(0, SIZE)],
 ]
 
 
-@pytest.mark.parametrize("cache_bytes", [0, BLOCK, 100 * BLOCK])
+@pytest.mark.parametrize("cache_bytes", [0, 4 * K, LARGE])
 async def test_any_ranges(
-    data: bytes, tmp_path: Path, executor: ThreadPoolExecutor, cache_bytes: int
+    data: bytes, storage: Counted, executor: ThreadPoolExecutor, cache_bytes: int
 ) -> None:
-    storage = LocalStorage(tmp_path)
     info = storage.stat("a")
     fetcher = Fetcher(storage, executor, cache_bytes=cache_bytes)
-    for ranges in RANGES * 2:
+    chance = random.Random(4)
+    more = [
+        [(chance.randrange(SIZE), chance.randrange(40 * K)) for _ in range(chance.randrange(4))]
+        for _ in range(100)
+    ]
+    for ranges in RANGES * 2 + more:
         wanted = [data[offset : offset + length] for offset, length in ranges]
         assert [bytes(part) for part in await fetcher.read(info, ranges)] == wanted
         cached = fetcher.cached(info, ranges)
         assert cached is None or [bytes(part) for part in cached] == wanted
+        assert fetcher.held_bytes <= cache_bytes
+    assert (fetcher.store_reads, fetcher.store_bytes) == (
+        len(storage.requests),
+        sum(length for _, length in storage.requests),
+    )
 
 
-async def test_missing_blocks_side_by_side_are_one_read_and_none_is_read_twice(
-    data: bytes, tmp_path: Path, executor: ThreadPoolExecutor
+async def test_what_is_missing_is_asked_for_and_nothing_else(
+    data: bytes, storage: Counted, executor: ThreadPoolExecutor
 ) -> None:
-    storage = LocalStorage(tmp_path)
     info = storage.stat("a")
-    fetcher = Fetcher(storage, executor, cache_bytes=100 * BLOCK)
-    assert fetcher.cached(info, [(2 * BLOCK, 10)]) is None
-    await fetcher.read(info, [(2 * BLOCK, 10)])
-    assert (fetcher.store_reads, fetcher.store_bytes) == (1, BLOCK)
-    assert fetcher.cached(info, [(2 * BLOCK + 5, 10)]) == [data[2 * BLOCK + 5 : 2 * BLOCK + 15]]
+    fetcher = Fetcher(storage, executor, cache_bytes=LARGE)
+    assert fetcher.cached(info, [(200 * K, 10)]) is None
+    await fetcher.read(info, [(200 * K, 10)])
+    assert storage.requests == [(200 * K, 10)]
+    assert fetcher.cached(info, [(200 * K + 5, 5)]) == [data[200 * K + 5 : 200 * K + 10]]
+    assert fetcher.cached(info, [(200 * K + 5, 6)]) is None
     await fetcher.read(info, [(0, SIZE)])
-    assert (fetcher.store_reads, fetcher.store_bytes) == (3, SIZE)
+    assert sorted(storage.requests[1:]) == [(0, 200 * K), (200 * K + 10, SIZE - 200 * K - 10)]
     assert fetcher.cached(info, [(0, SIZE)]) == [data]
+    assert fetcher.store_bytes == fetcher.held_bytes == SIZE
+
+
+async def test_ranges_of_one_read_are_joined_over_small_gaps(
+    data: bytes, storage: Counted, executor: ThreadPoolExecutor
+) -> None:
+    info = storage.stat("a")
+    fetcher = Fetcher(storage, executor, cache_bytes=LARGE)
+    far = 200 * K
+    ranges = [(0, 10), (10 + _GAP, 10), (far, 10), (far + 11 + _GAP, 10)]
+    parts = await fetcher.read(info, ranges)
+    assert parts == [data[offset : offset + length] for offset, length in ranges]
+    assert sorted(storage.requests) == [(0, 20 + _GAP), (far, 10), (far + 11 + _GAP, 10)]
+
+
+async def test_what_one_request_brought_is_handed_out_without_a_copy(
+    storage: Counted, executor: ThreadPoolExecutor
+) -> None:
+    info = storage.stat("a")
+    fetcher = Fetcher(storage, executor, cache_bytes=LARGE)
+    whole, part = await fetcher.read(info, [(0, 100), (10, 20)])
+    assert whole.obj is part.obj
+
+
+async def test_reads_in_flight_are_shared(
+    data: bytes, storage: Counted, executor: ThreadPoolExecutor
+) -> None:
+    """Equal ones and overlapping ones; and whoever goes away first, the others are answered."""
+    info = storage.stat("a")
+    fetcher = Fetcher(storage, executor, cache_bytes=0)
+    storage.open.clear()
+    reads = [
+        asyncio.create_task(fetcher.read(info, [(start, length)]))
+        for start, length in ((0, 100), (0, 100), (50, 100), (20, 30))
+    ]
+    await asyncio.to_thread(storage.wait_for, 2)
+    reads[0].cancel()
+    await asyncio.sleep(0)
+    storage.open.set()
+    assert await reads[1] == [data[:100]]
+    assert await reads[2] == [data[50:150]]
+    assert await reads[3] == [data[20:50]]
+    assert sorted(storage.requests) == [(0, 100), (100, 50)]
+
+
+async def test_a_failure_is_told_to_who_waits_and_not_kept(
+    data: bytes, storage: Counted, executor: ThreadPoolExecutor
+) -> None:
+    info = storage.stat("a")
+    fetcher = Fetcher(storage, executor, cache_bytes=LARGE)
+    await fetcher.read(info, [(0, 100)])
+    storage.failing = SourceError("the store is tired; try again")
+    reads = [fetcher.read(info, [(50, 100)]), fetcher.read(info, [(0, 200)]), fetcher.read(info, [(0, 100)])]
+    first, second, held = await asyncio.gather(*reads, return_exceptions=True)
+    assert isinstance(first, SourceError)
+    assert isinstance(second, SourceError)
+    assert first is not second
+    assert held == [data[:100]]
+    storage.failing = None
+    assert await fetcher.read(info, [(50, 100)]) == [data[50:150]]
+    assert (fetcher.store_reads, fetcher.store_bytes) == (2, 150)
 
 
 async def test_the_cache_keeps_within_its_bound_and_drops_the_oldest(
-    data: bytes, tmp_path: Path, executor: ThreadPoolExecutor
+    storage: Counted, executor: ThreadPoolExecutor
 ) -> None:
-    storage = LocalStorage(tmp_path)
     info = storage.stat("a")
-    fetcher = Fetcher(storage, executor, cache_bytes=2 * BLOCK)
-    for number in (0, 1):
-        await fetcher.read(info, [(number * BLOCK, 1)])
-    assert fetcher.cached(info, [(0, 1)]) is not None  # used again, so block 1 is the oldest now
-    await fetcher.read(info, [(2 * BLOCK, 1)])
-    held = [number for number in range(6) if fetcher.cached(info, [(number * BLOCK, 1)]) is not None]
-    assert held == [0, 2]
-    assert fetcher.held_bytes <= 2 * BLOCK
+    fetcher = Fetcher(storage, executor, cache_bytes=2 * K)
+    for place in (0, 10 * K):
+        await fetcher.read(info, [(place, K)])
+    assert fetcher.cached(info, [(0, 1)]) is not None  # used again, so the other one is the oldest now
+    await fetcher.read(info, [(20 * K, K)])
+    held = [place for place in (0, 10, 20) if fetcher.cached(info, [(place * K, K)]) is not None]
+    assert held == [0, 20]
+    assert fetcher.held_bytes == 2 * K
 
 
 async def test_a_changed_object_is_told_and_forgotten(
-    data: bytes, tmp_path: Path, executor: ThreadPoolExecutor
+    data: bytes, storage: Counted, tmp_path: Path, executor: ThreadPoolExecutor
 ) -> None:
-    storage = LocalStorage(tmp_path)
     info = storage.stat("a")
-    fetcher = Fetcher(storage, executor, cache_bytes=100 * BLOCK)
+    fetcher = Fetcher(storage, executor, cache_bytes=LARGE)
     await fetcher.read(info, [(0, 1)])
     (tmp_path / "a").write_bytes(b"other")
     with pytest.raises(SourceChangedError):
-        await fetcher.read(info, [(BLOCK, 1)])
+        await fetcher.read(info, [(K, 1)])
     fetcher.forget(info)
     assert fetcher.held_bytes == 0
     new = storage.stat("a")
@@ -107,13 +209,19 @@ async def test_a_changed_object_is_told_and_forgotten(
     assert await fetcher.read(new, [(0, 5)]) == [b"other"]
 
 
-@given(st.sets(st.integers(0, 60)))
-def test_runs_hold_every_number_once_and_never_touch(numbers: set[int]) -> None:
-    runs = _runs(sorted(numbers))
-    assert {number for first, count in runs for number in range(first, first + count)} == numbers
-    assert sum(count for _, count in runs) == len(numbers)
-    for (first, count), (following, _) in itertools.pairwise(runs):
-        assert first + count < following
+async def test_what_was_forgotten_in_flight_is_not_kept(
+    data: bytes, storage: Counted, executor: ThreadPoolExecutor
+) -> None:
+    info = storage.stat("a")
+    fetcher = Fetcher(storage, executor, cache_bytes=LARGE)
+    storage.open.clear()
+    read = asyncio.create_task(fetcher.read(info, [(0, 100)]))
+    await asyncio.to_thread(storage.wait_for, 1)
+    fetcher.forget(info)
+    storage.open.set()
+    assert await read == [data[:100]]
+    assert fetcher.held_bytes == 0
+    assert fetcher.cached(info, [(0, 100)]) is None
 
 
 def test_the_cache_key_is_path_size_and_identity() -> None:

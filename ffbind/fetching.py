@@ -1,0 +1,332 @@
+"""A source in front of one that is slow to answer: keeps what was read, and fetches what will be wanted in the background.
+
+    readers -> FetchingSource -> the source of a store
+                  pieces: queued | in flight | at hand
+
+A read asks the store for what is neither at hand nor in flight, and waits for the rest. What is expected is queued and fetched by
+threads, which live as long as there is something to fetch.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import NoReturn
+
+from .errors import ArgumentError, ClosedError, FFbindError, SourceError
+from .pieces import Piece, Pieces, cut, join_ranges
+from .sources import Source, read_exactly
+
+__all__ = ["FetchSettings", "FetchingSource"]
+
+_LARGEST = 8 << 20
+"""Bytes of one request: more is several side by side, so that the first bytes can be worked on while the last ones come."""
+
+_JOINED = 2 << 20
+"""Bytes up to which neighbours that are expected become one request: beyond that the first of them would wait for the others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchSettings:
+    """How a source that is no local file is read: a bucket, an archive, whatever has the members of `Source`.
+
+    ArgumentError for what cannot work.
+    """
+
+    at_once: int = 8
+    """Requests in flight for what will be wanted; what is wanted now comes on top."""
+    gap: int = 64 << 10
+    """Bytes between two samples, or two expected ranges, that are read and thrown away rather than asked for around."""
+    cache_bytes: int = 64 << 20
+    """Memory for what was read."""
+    ahead_bytes: int = 32 << 20
+    """How much of that may be fetched before it is wanted."""
+
+    def __post_init__(self) -> None:
+        if self.at_once < 1 or self.gap < 0 or not 0 <= self.ahead_bytes <= self.cache_bytes:
+            raise ArgumentError(
+                f"{self} cannot work: at_once is 1 or more, gap 0 or more, and ahead_bytes from 0 to cache_bytes"
+            )
+
+
+class _State(Enum):
+    QUEUED = auto()
+    IN_FLIGHT = auto()
+    AT_HAND = auto()
+    GONE = auto()
+
+
+class _Part(Piece):
+    """What one request brings. `done` is set when it is at hand or gone; `error` says why it is gone, None: it was only dropped."""
+
+    __slots__ = ("done", "error", "state", "wanted")
+
+    def __init__(self, start: int, end: int) -> None:
+        super().__init__(start, end)
+        self.state = _State.QUEUED
+        self.done = threading.Event()
+        self.error: BaseException | None = None
+        self.wanted = False  # a read needs it: it does not wait for room
+
+
+class FetchingSource:
+    """A `Source` over another one, with a cache bounded in bytes, for several threads at once.
+
+    Nothing is asked for twice while it is at hand or in flight. What fails is told to the reads that need it and to no others, and is
+    asked for again by the next one. Of the source only `size`, `identity` and `read_at` are used; it is not closed here.
+    """
+
+    def __init__(self, source: Source, settings: FetchSettings | None = None) -> None:
+        self.source = source
+        self.settings = settings or FetchSettings()
+        self._size = source.size
+        self._lock = threading.Lock()
+        self._closed = False
+        self._parts: Pieces[_Part] = Pieces()
+        self._queue: deque[_Part] = deque()  # those taken by a read meanwhile are not QUEUED any more
+        self._threads = 0
+        self._kept: OrderedDict[_Part, None] = OrderedDict()  # at hand and read, least recently used first
+        self._unread: dict[_Part, None] = {}  # fetched ahead or being so, not read yet
+        self._held = 0  # bytes at hand
+        self._unread_bytes = 0
+        self.reads = 0
+        self.bytes = 0
+        self.waits = 0  # reads that found something not at hand
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @property
+    def identity(self) -> str:
+        return self.source.identity
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes in the cache."""
+        return self._held
+
+    def read_at(self, offset: int, length: int) -> memoryview:
+        """Read a range; see `Source.read_at`. A view of what was fetched, where one request brought all of it."""
+        if offset < 0 or length < 0:
+            raise SourceError(f"cannot read {length} bytes at {offset}: both must be 0 or more")
+        return self.read_some(offset, length, length)
+
+    def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | bytearray | memoryview]:
+        """Read several ranges, those that are missing side by side."""
+        self._want(ranges)
+        return [self.read_at(offset, length) for offset, length in ranges]
+
+    def read_some(self, offset: int, least: int, most: int) -> memoryview:
+        """Read at least `least` bytes at `offset`, and up to `most` of them as far as that takes no copy. Fewer only at the end.
+
+        The caller will read all of `most`: what is missing of it is asked for now, and on its way when this returns.
+        """
+        end = min(offset + least, self._size)
+        far = max(end, min(offset + most, self._size))
+        if offset >= end:
+            return memoryview(b"")
+        while True:
+            with self._lock:
+                if self._closed:
+                    _raise_closed()
+                parts = list(self._cover(offset, far))
+                needed = [part for part in parts if part.start < end]
+                self._start(part for part in parts[len(needed) :] if part.state is _State.QUEUED)
+                waits = any(part.state is not _State.AT_HAND for part in needed)
+                self.waits += waits
+                mine = self._take(needed) if waits else None
+                if mine is not None:
+                    self._start(part for part in needed if part.state is _State.QUEUED)
+            while mine is not None:
+                self._fetch(mine)
+                with self._lock:
+                    mine = self._take(needed)
+            if waits:
+                for part in needed:
+                    part.done.wait()
+            found = self._found(needed, offset, end, far)
+            if found is not None:
+                return found
+
+    def expect(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Fetch `(offset, length)` ranges in the background, in this order; what was expected before and is not in flight is dropped.
+
+        At most `ahead_bytes` are fetched before any of it is read.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            for part in self._queue:
+                if part.state is _State.QUEUED and not part.wanted:
+                    self._drop(part)
+            self._queue = deque(part for part in self._queue if part.state is _State.QUEUED)
+            expected: set[_Part] = set()
+            for offset, length in join_ranges(ranges, gap=self.settings.gap, most=_JOINED):
+                expected.update(self._cover(offset, min(offset + length, self._size), self._queue))
+            for part in [part for part in self._unread if part not in expected]:
+                self._read(part)
+                if part in self._kept:
+                    self._kept.move_to_end(part, last=False)
+            self._evict()
+            self._start()
+
+    def close(self) -> None:
+        """Stop fetching. Reads that wait raise ClosedError; requests in flight are not waited for, and what they bring is dropped."""
+        with self._lock:
+            self._closed = True
+            for part in self._parts:
+                if part.state is not _State.AT_HAND:
+                    part.error = ClosedError("this video was closed; open it again")
+                    part.state = _State.GONE
+                    part.done.set()
+            self._parts = Pieces()
+            self._queue.clear()
+            self._kept.clear()
+            self._unread.clear()
+            self._held = self._unread_bytes = 0
+
+    # Inside; all but `_fetch`, `_work`, `_want` and `_found` are called with the lock held
+
+    def _cover(self, start: int, end: int, queue: deque[_Part] | None = None) -> Iterator[_Part]:
+        """Give the parts that bytes lie in, in order; those that are missing are made, and put into the queue, if there is one."""
+        for piece in list(self._parts.cover(start, end)):
+            if isinstance(piece, _Part):
+                yield piece
+                continue
+            for first in range(piece[0], piece[1], _LARGEST):
+                part = _Part(first, min(first + _LARGEST, piece[1]))
+                self._parts.add(part)
+                if queue is not None:
+                    queue.append(part)
+                yield part
+
+    def _want(self, ranges: Iterable[tuple[int, int]]) -> None:
+        with self._lock:
+            if self._closed:
+                _raise_closed()
+            self._start(
+                part
+                for offset, length in join_ranges(ranges, gap=0)
+                for part in self._cover(offset, min(offset + length, self._size))
+                if part.state is _State.QUEUED
+            )
+
+    def _start(self, wanted: Iterable[_Part] = ()) -> None:
+        """Put what is wanted in front of the queue, and see that there are threads for what may be fetched."""
+        first = list(wanted)
+        for part in first:
+            part.wanted = True
+        self._queue.extendleft(reversed(first))
+        while self._threads < self.settings.at_once and (following := self._next()) is not None:
+            thread = threading.Thread(target=self._work, args=(following,), name="ffbind-fetch", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads, or the interpreter ends: whoever needs it fetches it
+                self._read(following)
+                following.state = _State.QUEUED
+                self._queue.appendleft(following)
+                return
+            self._threads += 1
+
+    def _next(self) -> _Part | None:
+        """Take what is fetched next; None where nothing is left, or what was fetched ahead has to be read first."""
+        while self._queue:
+            part = self._queue[0]
+            full = self._unread_bytes + part.size > self.settings.ahead_bytes
+            if part.state is _State.QUEUED and full and not part.wanted:
+                return None
+            self._queue.popleft()
+            if part.state is _State.QUEUED:
+                part.state = _State.IN_FLIGHT
+                self._unread[part] = None
+                self._unread_bytes += part.size
+                return part
+        return None
+
+    def _take(self, needed: Sequence[_Part]) -> _Part | None:
+        """Take a part for the thread that needs it."""
+        for part in needed:
+            if part.state is _State.QUEUED:
+                part.state = _State.IN_FLIGHT
+                return part
+        return None
+
+    def _read(self, part: _Part) -> None:
+        """Count a part as read: it makes room for others to be fetched ahead."""
+        if part in self._unread:
+            del self._unread[part]
+            self._unread_bytes -= part.size
+            if part.state is _State.AT_HAND:
+                self._kept[part] = None
+
+    def _drop(self, part: _Part) -> None:
+        self._parts.remove(part)
+        part.state = _State.GONE
+        part.done.set()
+
+    def _evict(self) -> None:
+        while self._held > self.settings.cache_bytes and self._kept:
+            part, _ = self._kept.popitem(last=False)
+            self._parts.remove(part)
+            self._held -= part.size
+
+    def _found(self, needed: Sequence[_Part], offset: int, end: int, far: int) -> memoryview | None:
+        """Give what a read found; None where it has to look again. Raises what kept a part from coming."""
+        with self._lock:
+            for part in needed:
+                if part.error is not None:
+                    # An error of its own for each read, as raising one changes it.
+                    raise copy(part.error) if isinstance(part.error, FFbindError) else part.error
+                if part.data is None:
+                    return None
+            for part in needed:
+                self._read(part)
+                if part in self._kept:
+                    self._kept.move_to_end(part)
+            self._evict()
+            self._start()
+        return cut(needed, offset, min(far, needed[0].end) if len(needed) == 1 else end)
+
+    def _fetch(self, part: _Part) -> None:
+        """Ask the source for a part and tell all who wait for it. Raises nothing but what ends the thread itself."""
+        data: memoryview | None = None
+        error: BaseException | None = None
+        try:
+            data = read_exactly(self.source, part.start, part.size)
+        except Exception as failure:
+            error = failure
+        finally:
+            with self._lock:
+                if not self._closed:
+                    if data is None:
+                        self._read(part)
+                        part.error = error
+                        self._drop(part)
+                    else:
+                        self.reads += 1
+                        self.bytes += part.size
+                        self._held += part.size
+                        part.data = data
+                        part.state = _State.AT_HAND
+                        if part not in self._unread:
+                            self._kept[part] = None
+                        self._evict()
+                        part.done.set()
+
+    def _work(self, first: _Part) -> None:
+        part: _Part | None = first
+        while part is not None:
+            self._fetch(part)
+            with self._lock:
+                part = self._next()
+                if part is None:
+                    self._threads -= 1
+
+
+def _raise_closed() -> NoReturn:
+    raise ClosedError("this video was closed; open it again")

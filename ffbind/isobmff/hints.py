@@ -1,0 +1,100 @@
+"""Where fragments stand, as sidx and mfra say: hints for fetching their tables side by side, never what is gone by.
+
+Source: ISO/IEC 14496-12 8.8.9 to 8.8.11 (mfra, tfra, mfro), 8.16.3 (sidx).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ffbind.errors import CorruptError
+from ffbind.fetching import FetchingSource
+from ffbind.limits import Limits
+
+from .boxes import Fields, children
+
+__all__ = ["FragmentHints"]
+
+_TAIL = 64 << 10  # read where mfra may end; the whole box in most files
+_LEAST = 4 << 10  # bytes of a fragment that are fetched at least: its moof, and the header behind it
+_WORTH = 256 << 10  # what is left of the file has to be more than this for hints to save requests
+_FEW = 2  # hints from sidx: fewer are those of one segment, and say nothing of the others
+
+
+class FragmentHints:
+    """Collects the places of fragments while the top level of a file is walked, and has the source fetch what stands there."""
+
+    def __init__(self, source: FetchingSource, limits: Limits) -> None:
+        self._source = source
+        self._limits = limits
+        self._places: set[int] = set()
+        self._looked = False  # for mfra
+        self._new = False  # places that were not fetched yet
+        self._bytes = _LEAST
+
+    def take_sidx(self, end: int, payload: memoryview) -> None:
+        """Take the places that a segment index names; `end`: where its box ends, which is what it counts from."""
+        fields = Fields(payload, "sidx")
+        try:
+            version, _ = fields.version_and_flags()
+            fields.take(8)
+            size = 4 if version == 0 else 8
+            fields.take(size)
+            place = end + fields.unsigned(size)
+            fields.take(2)
+            table = fields.table(fields.unsigned(2), 3)
+        except CorruptError:
+            return
+        # What stands behind the last of them is of use too.
+        self._add(place + np.concatenate(([0], np.cumsum(table[:, 0] & 0x7FFFFFFF))))
+
+    def fetch(self, position: int, length: int) -> bool:
+        """Have later fragments come; `position` and `length` are those of a moof just read. False where nothing is known of others."""
+        if not self._looked and self._source.size - position > _WORTH:
+            self._looked = True
+            if sum(place > position for place in self._places) < _FEW:
+                self._read_mfra(position)
+        if length > self._bytes or self._new:
+            self._bytes = max(self._bytes, length + length // 2)
+            self._new = False
+            self._source.expect((place, self._bytes) for place in sorted(self._places) if place > position)
+        return len(self._places) >= _FEW
+
+    def _add(self, places: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+        known = len(self._places)
+        for place in places[: self._limits.boxes].tolist():
+            if 0 < place < self._source.size and len(self._places) < self._limits.boxes:
+                self._places.add(place)
+        self._new |= len(self._places) > known
+
+    def _read_mfra(self, position: int) -> None:
+        """Take the places that the index of random access at the end of the file names, if there is one."""
+        size = self._source.size
+        tail = self._source.read_at(max(position, size - _TAIL), _TAIL)
+        if len(tail) < 16 or bytes(tail[-12:-8]) != b"mfro":
+            return
+        length = int.from_bytes(tail[-4:], "big")
+        if not 8 <= length <= min(size - position, self._limits.header_bytes):
+            return
+        if length > len(tail):
+            tail = self._source.read_at(size - length, length)
+        mfra = tail[len(tail) - length :]
+        if bytes(mfra[4:8]) != b"mfra":
+            return
+        try:
+            for box in children(mfra[8:], "mfra"):
+                if box.type == b"tfra":
+                    self._take_tfra(box.fields())
+        except CorruptError:
+            return
+
+    def _take_tfra(self, fields: Fields) -> None:
+        version, _ = fields.version_and_flags()
+        fields.take(4)
+        sizes = fields.unsigned(4)
+        count = fields.unsigned(4)
+        wide = 8 if version == 1 else 4
+        entry = 2 * wide + 3 + (sizes >> 4 & 3) + (sizes >> 2 & 3) + (sizes & 3)
+        rows = np.frombuffer(fields.take(count * entry), np.uint8).reshape(count, entry)
+        offsets = np.ascontiguousarray(rows[:, wide : 2 * wide]).view(f">u{wide}")[:, 0]
+        self._add(offsets[offsets < self._source.size].astype(np.int64))

@@ -1,0 +1,145 @@
+"""The boxes at the top level of a file: moov and every moof, found with few reads wherever they stand.
+
+Source: ISO/IEC 14496-12, 4.2 (object structure), 8.2.1 (moov), 8.8 (movie fragments).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from ffbind.errors import NotVideoError
+from ffbind.fetching import FetchingSource
+from ffbind.limits import Limits
+from ffbind.sources import Source, read_exactly
+
+from .boxes import corrupt, find, name_of
+from .hints import FragmentHints
+
+__all__ = ["TopLevel", "walk_top_level"]
+
+# What may stand first in a file of this family (ISO/IEC 14496-12 table 1, QuickTime's older atoms).
+_FIRST_BOXES = frozenset(
+    b"ftyp moov mdat free skip wide pnot uuid styp sidx ssix moof mfra meta prft emsg pdin udta junk".split()
+)
+_STILL_BRANDS = frozenset(b"heic heix heim heis avif mif1 jpeg".split())
+_WINDOW = 64 << 10
+_TAIL = (
+    4 << 20
+)  # what is read where moov stands behind the media: all that is left, if it is no more than this
+_NEXT_HEADERS = 64  # read with moov, so that it is known what stands behind it
+
+
+@dataclass(frozen=True, slots=True)
+class TopLevel:
+    """What stands at the top level: payload of moov, payloads of all moof with their place in the file.
+
+    `brand`: the major brand of ftyp, empty without one; `first`: places of the first moov, mdat and sidx.
+    """
+
+    moov: memoryview
+    moofs: list[tuple[int, memoryview]]
+    brand: bytes
+    first: dict[bytes, int]
+
+
+class _Window:
+    """Reads pieces of a source in ascending order through one buffer, so that few reads reach the source."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._start = 0
+        self._data = memoryview(b"")
+        self.ahead = _WINDOW  # bytes of one read at least
+
+    def holds(self, offset: int, length: int) -> bool:
+        """Tell whether a piece is in the buffer."""
+        return self._start <= offset <= offset + length <= self._start + len(self._data)
+
+    def read(self, offset: int, length: int, whole: int = 0) -> memoryview:
+        """Read `length` bytes, all of which lie within the source; what has to be read is `whole` bytes, as far as there are any."""
+        if not self.holds(offset, length):
+            whole = max(length, min(max(self.ahead, whole), self._source.size - offset))
+            self._data = read_exactly(self._source, offset, whole)
+            self._start = offset
+        return self._data[offset - self._start : offset - self._start + length]
+
+
+def walk_top_level(source: Source, limits: Limits) -> TopLevel:
+    """Find and read moov and all moof boxes. NotVideoError where the bytes are no ISO-BMFF file.
+
+    A file whose moov announces no fragments (mvex, 8.8.1) is read no further than moov. Of one with fragments, on a source that is far,
+    the places that its sidx or mfra name are fetched side by side; they are hints: what stands there is found by walking.
+
+    A last box that reaches beyond the end of the file is normal for mdat (a copy cut short): only the samples
+    in the missing part are lost. A cut moof was never finished by its writer: the fragments before it count.
+    """
+    size = source.size
+    window = _Window(source)
+    moov: memoryview | None = None
+    moofs: list[tuple[int, memoryview]] = []
+    moof_bytes = 0
+    brand = b""
+    first: dict[bytes, int] = {}
+    hints = FragmentHints(source, limits) if isinstance(source, FetchingSource) else None
+    fragmented = True
+    position = count = 0
+    while size - position >= 8:
+        header_bytes = min(16, size - position)
+        if not fragmented and not window.holds(position, header_bytes):
+            break
+        head = window.read(position, header_bytes, _TAIL if b"mdat" in first and moov is None else 0)
+        length, box_type = struct.unpack_from(">I4s", head)
+        header = 8
+        if length == 1 and len(head) == 16:
+            length, header = int.from_bytes(head[8:16], "big"), 16
+        elif length == 0:
+            length = size - position
+        if position == 0 and (box_type not in _FIRST_BOXES or length < header):
+            break
+        if length < header:
+            if moov is not None:
+                break
+            raise corrupt(
+                f"box {name_of(box_type)} at byte {position} says {length} bytes, less than its header"
+            )
+        count += 1
+        limits.check(count, limits.boxes, "boxes at the top level")
+        whole = length <= size - position
+        if box_type in (b"moov", b"mdat", b"sidx"):
+            first.setdefault(box_type, position)
+        if box_type == b"moov" and moov is None:
+            if not whole:
+                raise corrupt(
+                    f"box moov at byte {position} says {length} bytes, the file ends after {size - position}"
+                )
+            limits.check(length, limits.header_bytes, "bytes of moov")
+            moov = window.read(position, length, length + _NEXT_HEADERS)[header:]
+            fragmented = b"mvex" in find(moov, "moov")
+        elif box_type == b"moof" and whole:
+            moof_bytes += length
+            limits.check(moof_bytes, limits.header_bytes, "bytes of moof boxes")
+            moofs.append((position, window.read(position, length)[header:]))
+            if hints is not None and hints.fetch(position, length):
+                window.ahead = 0
+        elif box_type == b"sidx" and whole and hints is not None:
+            hints.take_sidx(position + length, window.read(position, length)[header:])
+        elif box_type == b"ftyp" and whole and length >= header + 4 and position == 0:
+            brand = bytes(window.read(position + header, 4))
+        position += length
+    if moov is not None:
+        return TopLevel(moov, moofs, brand, first)
+    if size == 0:
+        raise NotVideoError("the file is empty; copy or record it again")
+    if count == 0:
+        raise NotVideoError(
+            f"not an MP4 or MOV file: its {size} bytes do not start with a box of ISO/IEC 14496-12; "
+            "give an MP4 or MOV file"
+        )
+    if brand in _STILL_BRANDS:
+        raise NotVideoError(f"a still image (brand {name_of(brand)}), not a video; give an MP4 or MOV file")
+    if moofs:
+        raise corrupt(
+            "it has fragments (moof) but no moov box", "put the initialization segment in front of them"
+        )
+    raise corrupt("it has no moov box, so its recording or copy was never finished")

@@ -1,0 +1,105 @@
+"""Requests that frames cost on a real store: of the library over `S3Storage`, and of the server with its lanes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from linear import picture_hash
+from stores import ACCESS_KEY, SECRET_KEY, Store, bucket_of
+
+import ffbind
+from streamer.config import Settings
+from streamer.server import Server
+from streamer.storage import ObjectSource, S3Storage
+
+GOP = 30
+
+
+@pytest.fixture(scope="module")
+def far(clip: Callable[[str], Path]) -> Path:
+    return clip("far_last.mp4")
+
+
+@pytest.fixture
+def bucket(minio: Store, far: Path) -> str:
+    name = bucket_of(minio)
+    minio.admin().fput_object(bucket_name=name, object_name="far.mp4", file_path=str(far))
+    return name
+
+
+@pytest.fixture
+def storage(minio: Store, bucket: str) -> S3Storage:
+    return minio.storage(bucket)
+
+
+def test_opening_frames_and_batches(storage: S3Storage, far: Path) -> None:
+    source = ObjectSource(storage, storage.stat("far.mp4"))
+    count = storage.requests
+    assert count == 1
+
+    def spent() -> int:
+        nonlocal count
+        before, count = count, storage.requests
+        return count - before
+
+    with ffbind.open(far) as near, ffbind.open(source, fetch=ffbind.FetchSettings(gap=0)) as video:
+        assert spent() == 2
+        for place in (GOP * 3 + 20, GOP * 7 + 3, GOP * 5 + 10):
+            assert picture_hash(video[place]) == picture_hash(near[place])
+            assert spent() == 1
+            video[place - place % GOP]  # on the way to it
+            assert spent() == 0
+        assert video.stats.source_reads == 3
+        places = [GOP * 9 + 4, GOP * 2 + 4, GOP * 6 + 4, GOP * 9 + 5, GOP * 6 + 1]
+        frames = list(video.frames(places))
+        assert spent() == 3
+        assert [picture_hash(frame) for frame in frames] == [picture_hash(near[place]) for place in places]
+        assert video.stats.source_reads == 6
+        needed = video.plan([GOP * 3 + 20, GOP * 7 + 3, GOP * 5 + 10, *places]).bytes
+        assert needed <= video.stats.source_bytes <= 1.05 * needed
+
+
+def test_iterating_costs_each_byte_once(storage: S3Storage, far: Path) -> None:
+    source = ObjectSource(storage, storage.stat("far.mp4"))
+    with ffbind.open(source) as video:
+        count = storage.requests
+        assert sum(1 for _ in video) == 10 * GOP
+        assert storage.requests - count <= 10
+        assert video.stats.source_bytes < far.stat().st_size
+
+
+async def test_frames_of_the_server(minio: Store, bucket: str, far: Path, connect) -> None:
+    """One request for each run, however many clients ask for it, in whatever lane."""
+    with ffbind.open(far) as near:
+        offsets = near.index.samples["offset"].tolist()
+        samples = near.index.samples
+        iraps = [int(samples["irap"][row]) for row in range(len(offsets))]
+        expected = {row: near.frame_at_offset(offsets[row]).to_jpeg(quality=80) for row in (100, 50, 230)}
+    chosen = {"storage_backend": "s3", "s3_bucket": bucket, "s3_endpoint": minio.endpoint}
+    chosen |= {"s3_access_key": ACCESS_KEY, "s3_secret_key": SECRET_KEY}
+    settings = Settings(listen_addr="127.0.0.1:0", workers=2, **chosen)
+    async with (
+        Server(settings) as server,
+        connect(server.info.url) as client,
+        connect(server.info.url) as other,
+    ):
+        storage, fetcher = server._storage, server._videos._fetcher
+        assert isinstance(storage, S3Storage)
+        await asyncio.gather(client.set_video("far.mp4"), other.set_video("far.mp4"))
+        before = storage.requests, fetcher.store_reads, fetcher.store_bytes
+        runs = 0
+        for row in expected:
+            for who in (client, other):
+                await who.request(offsets[iraps[row]], [(offsets[row], row)])
+            for who in (client, other):
+                message, jpeg = await who.receive()
+                assert (message["type"], message["index"]) == ("Frame", row)
+                assert jpeg == expected[row]
+            runs += offsets[row] + int(samples["size"][row]) - offsets[iraps[row]]
+        # Whether the first sample brings parameter sets is asked once.
+        assert storage.requests - before[0] == fetcher.store_reads - before[1] == 1 + len(expected)
+        first = int(samples["size"][0])
+        assert fetcher.store_bytes - before[2] == runs + first
