@@ -29,7 +29,7 @@ _SLOW_DOWN = b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>SlowDown</Co
 
 
 class Kind(StrEnum):
-    """What can be done to an answer."""
+    """What can be done to an answer, or to the request for it."""
 
     RESET = "reset instead of an answer"
     SLOW_DOWN = "503 SlowDown"
@@ -40,6 +40,7 @@ class Kind(StrEnum):
     WRONG_LABEL = "Content-Range of another range"
     WRONG_RANGE = "another range of the object, and said so"
     WHOLE = "200 with the whole object"
+    UNCONDITIONAL = "If-Match not looked at, as in stores that do not know it"
 
 
 IN_RANGES = frozenset(
@@ -50,9 +51,13 @@ IN_RANGES = frozenset(
         Kind.WRONG_LABEL,
         Kind.WRONG_RANGE,
         Kind.WHOLE,
+        Kind.UNCONDITIONAL,
     }
 )
 """Kinds that only an answer to a GET with a range can have."""
+
+BREAKING = frozenset(Kind) - {Kind.UNCONDITIONAL}
+"""Kinds that spoil an answer whatever is in the store."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def in_turn(*faults: Fault | None, only: Callable[[Request], bool] = lambda requ
 
 
 def by_chance(
-    seed: int, share: float, *, late: float, kinds: Collection[Kind] = tuple(Kind), path: str = ""
+    seed: int, share: float, *, late: float, kinds: Collection[Kind] = BREAKING, path: str = ""
 ) -> Plan:
     """Plan that breaks this share of the requests whose path ends with `path`, drawn by `seed`.
 
@@ -124,8 +129,8 @@ def by_chance(
 class Endpoint:
     """The endpoint, running in a thread of its own: `with Endpoint("http://127.0.0.1:9000") as endpoint:`.
 
-    `presign` turns the path of an object into a target that the store answers without a signature in headers: needed for
-    WRONG_RANGE and WHOLE where requests are signed, Range included.
+    `presign` turns the path of an object into a target that the store answers without a signature in headers: needed where requests
+    are signed, Range and If-Match included, for WRONG_RANGE, WHOLE and UNCONDITIONAL.
     """
 
     def __init__(
@@ -182,7 +187,7 @@ class Endpoint:
         self._loop = asyncio.get_running_loop()
         self._end = asyncio.Event()
         server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=PIECE)
-        self.url = "http://127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         self._started.set()
         await self._end.wait()
         server.close()
@@ -239,9 +244,10 @@ class Endpoint:
             )
             await writer.drain()
             return True
-        if kind in (Kind.WRONG_RANGE, Kind.WHOLE):
+        if kind in (Kind.WRONG_RANGE, Kind.WHOLE, Kind.UNCONDITIONAL):
             assert span is not None
-            head = self._other(head, target, None if kind is Kind.WHOLE else _beside(span))
+            spans = {Kind.WRONG_RANGE: _beside(span), Kind.WHOLE: None, Kind.UNCONDITIONAL: span}
+            head = self._other(head, target, spans[kind])
         answer = await upstream.ask(head, body)
         exchange.status = int(answer.first.split(" ", 2)[1])
         if kind is Kind.WRONG_LABEL:
@@ -267,12 +273,12 @@ class Endpoint:
         return upstream.open
 
     def _other(self, head: _Head, target: str, span: tuple[int, int] | None) -> _Head:
-        """Make a request for another range of the same object, or for all of it."""
+        """Make a request for this range of the same object, or for all of it, whatever version it is."""
         wanted = [] if span is None else [f"Range: bytes={span[0]}-{span[1]}"]
         if self._presign is not None:
             target, host = self._presign(target), "{}:{}".format(*self._upstream)
             return _Head(f"GET {target} HTTP/1.1", (f"Host: {host}", *wanted))
-        kept = [line for line in head.lines if not line.lower().startswith("range:")]
+        kept = [line for line in head.lines if not line.lower().startswith(("range:", "if-"))]
         return _Head(head.first, (*kept, *wanted))
 
 
@@ -379,7 +385,7 @@ class _Upstream:
 async def _delivered(writer: asyncio.StreamWriter) -> None:
     """Wait until all that was written is at the other side: a reset throws away what is on its way."""
     sock = writer.get_extra_info("socket")
-    while not writer.transport.is_closing() and (
+    while not writer.transport.is_closing() and (  # noqa: ASYNC110 - the kernel tells nobody
         writer.transport.get_write_buffer_size()
         or struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4))[0]
     ):

@@ -97,6 +97,12 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         yield store
 
 
+@pytest.fixture(scope="session")
+def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with run_store("versitygw", tmp_path_factory.mktemp("versitygw")) as store:
+        yield store
+
+
 @pytest.fixture
 def large_file(videos: Videos, tmp_path: Path) -> Path:
     """A video so large that no reader has all of it in memory: noise does not compress."""
