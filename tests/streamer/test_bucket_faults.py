@@ -138,7 +138,10 @@ async def test_frames_asked_during_faults_are_right_or_told_and_the_connection_l
         assert found["storage_unavailable"] >= broken / 3
     else:
         assert found["storage_unavailable"] <= frames / 100
-    print(f"{dict(found)}: {len(faulty.endpoint.exchanges)} requests, {broken} of them broken")
+    print(
+        f"{frames} frames: {found['Frame']} right, {found['storage_unavailable']} told, 0 wrong, 0 lost; "
+        f"{broken} of {len(faulty.endpoint.exchanges)} requests broken"
+    )
 
 
 @pytest.mark.parametrize("kind", [Kind.RESET, Kind.SLOW_DOWN, Kind.SHORT_BODY, Kind.STALL, Kind.WRONG_RANGE])
@@ -211,7 +214,7 @@ async def test_an_object_replaced_in_mid_session_is_told_each_time_and_never_mix
         exchange.status for exchange in faulty.endpoint.exchanges if exchange.request.span is not None
     )
     assert statuses.keys() == ({206, 412} if conditional else {206, 416})
-    print(f"{rounds} times replaced: {dict(found)}, statuses {dict(statuses)}")
+    print(f"{rounds} times replaced, {rounds} times told, 0 mixed frames: {dict(found)}, {dict(statuses)}")
 
 
 async def test_an_object_that_is_removed_is_told(faulty: FaultyStore, pictures: Any, connect: Any) -> None:

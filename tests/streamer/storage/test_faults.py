@@ -192,10 +192,11 @@ def test_looking_up_and_listing_are_tried_again_too(endpoint: Endpoint, storage:
         assert len(endpoint.exchanges) == 2
 
 
+@pytest.mark.parametrize("conditional", [True, False], ids=["If-Match", "without If-Match"])
 def test_an_object_replaced_between_two_parts_of_one_read_is_never_mixed(
-    faulty: FaultyStore, endpoint: Endpoint, storage: Make, bucket: str
+    faulty: FaultyStore, endpoint: Endpoint, storage: Make, bucket: str, conditional: bool
 ) -> None:
-    """The first part is of the old version, and what would come from where it broke is of the new one."""
+    """The first part is of the old version; from where it broke on there would be as many bytes of the new one."""
     store = storage()
     info = store.stat("a.mp4")
     other = bytes(255 - value for value in DATA)
@@ -203,19 +204,20 @@ def test_an_object_replaced_between_two_parts_of_one_read_is_never_mixed(
     def replace_it(request: Request) -> Fault | None:
         if request.span != (OFFSET, OFFSET + LENGTH - 1):
             return None
-        endpoint.plan = lambda request: put_other(request)
+        endpoint.plan = put_other
         return Fault(Kind.SHORT_BODY, after=BROKE)
 
     def put_other(request: Request) -> Fault | None:
         endpoint.plan = in_turn()
-        direct.put_object(bucket_name=bucket, object_name="a.mp4", data=io.BytesIO(other), length=len(other))
-        return None
+        admin.put_object(bucket_name=bucket, object_name="a.mp4", data=io.BytesIO(other), length=len(other))
+        return None if conditional else Fault(Kind.UNCONDITIONAL)
 
-    direct = faulty.direct.admin()
+    admin = faulty.direct.admin()
     endpoint.plan = replace_it
     try:
         with pytest.raises(SourceChangedError):
             store.read_range(info, OFFSET, LENGTH)
+        assert [exchange.status for exchange in endpoint.exchanges][-2:] == [206, 412 if conditional else 206]
     finally:
         put(faulty, bucket, DATA)
 
