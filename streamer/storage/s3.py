@@ -28,6 +28,7 @@ from .base import (
     NotFoundError,
     ObjectInfo,
     ObjectPage,
+    ReadForbiddenError,
     StorageError,
     check_path,
 )
@@ -199,7 +200,10 @@ class S3Storage:
         def describe(error: Exception) -> SourceError:
             # Whoever reads has found the object before: what is wrong now is the store's state.
             problem = self._describe(error, info.path)
-            return problem if isinstance(problem, SourceError) else SourceError(str(problem))
+            if isinstance(problem, SourceError):
+                return problem
+            kind = ReadForbiddenError if isinstance(problem, ForbiddenError) else SourceError
+            return kind(str(problem))
 
         version = Version(info.path, info.size, info.identity)
         return read_range(version, offset, length, ask, self._options.patience, describe)

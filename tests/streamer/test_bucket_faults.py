@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from faults import Fault, FaultyStore, Kind, Request, by_chance, in_turn, no_fault, run_faulty
-from stores import ACCESS_KEY, SECRET_KEY, Store, bucket_of
+from stores import ACCESS_KEY, SECRET_KEY, Store, bucket_of, publish
 
 import ffbind
 from streamer.config import Settings
@@ -228,3 +228,27 @@ async def test_an_object_that_is_removed_is_told(faulty: FaultyStore, pictures: 
         await client.send({"type": "SetVideo", "path": "a.mp4"})
         assert (await client.message())["ok"] is False
         assert (await client.message())["code"] == "not_found"
+
+
+async def test_a_store_that_refuses_in_mid_session_is_told_as_what_stays(
+    minio: Store, pictures: Any, connect: Any
+) -> None:
+    """The server reads a public bucket, which is then closed, and opened again."""
+    video = pictures("noisy_a.mp4")
+    bucket = bucket_of(minio)
+    publish(minio, bucket)
+    with run_faulty(minio) as faulty:
+        put(faulty, bucket, video.path)
+        chosen = settings(faulty, bucket, s3_credentials="anonymous", s3_access_key="", s3_secret_key="")
+        async with Server(chosen) as server, connect(server.info.url) as client:
+            await client.set_video("a.mp4")
+            minio.admin().delete_bucket_policy(bucket_name=bucket)
+            before = len(faulty.endpoint.exchanges)
+            last = max(video.jpegs)
+            await client.request(video.first, [(last, 0)])
+            answer = await client.message()
+            assert (answer["type"], answer["code"], answer["retryable"]) == ("FrameError", "forbidden", False)
+            assert "does not let anonymous requests read a.mp4" in answer["message"]
+            assert len(faulty.endpoint.exchanges) == before + 1, "what stays refused is asked once"
+            publish(minio, bucket)
+            assert await ask(client, video, [last]) == {"Frame": 1}
