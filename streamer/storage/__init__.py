@@ -13,13 +13,16 @@ from .base import (
     StorageError,
     check_path,
 )
+from .http import HttpSource
 from .local import LocalStorage
 from .ranged import Patience
 from .s3 import S3Options, S3OptionsError, S3Storage
+from .url import source
 
 __all__ = [
     "BadPathError",
     "ForbiddenError",
+    "HttpSource",
     "LocalStorage",
     "NotFoundError",
     "ObjectInfo",
@@ -34,4 +37,5 @@ __all__ = [
     "Storage",
     "StorageError",
     "check_path",
+    "source",
 ]
