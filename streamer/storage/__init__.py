@@ -17,7 +17,7 @@ from .http import HttpSource
 from .local import LocalStorage
 from .ranged import Patience
 from .s3 import S3Options, S3OptionsError, S3Storage
-from .url import source
+from .url import bucket_and_key, is_url, source
 
 __all__ = [
     "BadPathError",
@@ -36,6 +36,8 @@ __all__ = [
     "S3Storage",
     "Storage",
     "StorageError",
+    "bucket_and_key",
     "check_path",
+    "is_url",
     "source",
 ]
