@@ -37,6 +37,7 @@ class Kind(StrEnum):
     SHORT_BODY = "connection closed in the body"
     RESET_BODY = "reset in the body"
     STALL = "body stands still"
+    TRICKLE = "body goes on byte by byte"
     WRONG_LABEL = "Content-Range of another range"
     WRONG_RANGE = "another range of the object, and said so"
     WHOLE = "200 with the whole object"
@@ -48,6 +49,7 @@ IN_RANGES = frozenset(
         Kind.SHORT_BODY,
         Kind.RESET_BODY,
         Kind.STALL,
+        Kind.TRICKLE,
         Kind.WRONG_LABEL,
         Kind.WRONG_RANGE,
         Kind.WHOLE,
@@ -88,6 +90,8 @@ class Exchange:
     status: int = 0
     sent: int = 0
 
+
+_ENDS_BODY = (Kind.SHORT_BODY, Kind.RESET_BODY, Kind.STALL)
 
 Plan = Callable[[Request], Fault | None]
 
@@ -199,6 +203,8 @@ class Endpoint:
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # Also of a task that was cancelled before it began, or while it was closing.
+        task.add_done_callback(lambda _: writer.close())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream = _Upstream(self._upstream)
@@ -253,13 +259,17 @@ class Endpoint:
         if kind is Kind.WRONG_LABEL:
             answer = answer.having("content-range", _beside_label(answer.get("content-range") or ""))
         writer.write(answer.raw)
-        limit = fault.after if fault and kind in (Kind.SHORT_BODY, Kind.RESET_BODY, Kind.STALL) else None
+        limit = fault.after if fault and kind in _ENDS_BODY else None
         async for piece in upstream.body(method, answer):
             if limit is not None:
                 piece = piece[: limit - exchange.sent]
-            exchange.sent += len(piece)  # before a client can have it
-            writer.write(piece)
-            await writer.drain()
+            for part, pause in _paced(
+                piece, exchange.sent, fault.after if fault and kind is Kind.TRICKLE else None
+            ):
+                exchange.sent += len(part)  # before a client can have it
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(pause)
             if exchange.sent == limit:
                 break
         if limit is not None:
@@ -380,6 +390,14 @@ class _Upstream:
             streams[1].close()
             with suppress(ConnectionError):
                 await streams[1].wait_closed()
+
+
+def _paced(piece: bytes, sent: int, slow_from: int | None) -> Iterator[tuple[bytes, float]]:
+    """Give a piece of a body with the seconds to wait behind it: from byte `slow_from` of the body on, byte by byte."""
+    quick = len(piece) if slow_from is None else max(0, slow_from - sent)
+    yield piece[:quick], 0.0
+    for place in range(quick, len(piece)):
+        yield piece[place : place + 1], 0.05
 
 
 async def _delivered(writer: asyncio.StreamWriter) -> None:

@@ -14,9 +14,9 @@ __all__ = ["ReadError", "RemoteReads", "RemoteSource"]
 
 
 class ReadError(SourceError):
-    """A read that the server could not do; `code` says why."""
+    """A read that the server could not do; `code` says why. It can be copied, as ffbind does for each frame concerned."""
 
-    def __init__(self, message: str, code: str) -> None:
+    def __init__(self, message: str, code: str = SourceError.code) -> None:
         super().__init__(message)
         self.code = code  # type: ignore[misc]
 

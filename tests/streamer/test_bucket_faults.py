@@ -103,7 +103,7 @@ async def ask(client: Any, video: Pictures, offsets: list[int]) -> Counter[str]:
 
 @pytest.mark.parametrize(
     ("faulty", "tries", "frames"),
-    [("minio", 1, 400), ("versitygw", 3, 400), pytest.param("minio", 2, 20_000, marks=pytest.mark.long)],
+    [("minio", 1, 320), ("versitygw", 3, 320), pytest.param("minio", 2, 20_000, marks=pytest.mark.long)],
     indirect=["faulty"],
 )
 async def test_frames_asked_during_faults_are_right_or_told_and_the_connection_lives(

@@ -145,6 +145,18 @@ def test_a_body_may_break_several_times(endpoint: Endpoint, storage: Make) -> No
     assert endpoint.spans == [(OFFSET + start, last) for start in starts]
 
 
+def test_a_body_that_hardly_moves_is_asked_for_again_from_there(endpoint: Endpoint, storage: Make) -> None:
+    """Bytes that come one by one keep the connection busy for ever: what counts is how many come within the time to read."""
+    store = storage(read_timeout=0.4)
+    info = store.stat("a.mp4")
+    endpoint.exchanges.clear()
+    endpoint.plan = in_turn(Fault(Kind.TRICKLE, after=BROKE))
+    assert store.read_range(info, OFFSET, LENGTH) == DATA[OFFSET : OFFSET + LENGTH]
+    first, second = (start for start, _ in endpoint.spans)
+    assert first == OFFSET
+    assert OFFSET + BROKE < second < OFFSET + BROKE + 100
+
+
 SAID = {
     Kind.RESET: "it broke the connection",
     Kind.SLOW_DOWN: r"status 503 \(SlowDown\); try again",
@@ -152,6 +164,7 @@ SAID = {
     Kind.SHORT_BODY: "its body ended",
     Kind.RESET_BODY: "it broke the connection",
     Kind.STALL: "it did not answer in time",
+    Kind.TRICKLE: "its body hardly moves",
     Kind.WRONG_LABEL: "it sent another range than the one asked for",
     Kind.WRONG_RANGE: "it sent another range than the one asked for",
     Kind.WHOLE: "it sent the object from its start",

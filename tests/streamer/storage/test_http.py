@@ -54,7 +54,7 @@ def test_one_request_to_open_and_one_for_each_read(endpoint: Endpoint, bucket: s
     assert source.requests == 3
 
 
-@pytest.mark.parametrize("kind", sorted(BREAKING - {Kind.LATE}))
+@pytest.mark.parametrize("kind", sorted(BREAKING - {Kind.LATE, Kind.TRICKLE}))
 def test_what_breaks_is_read_on_from_there(endpoint: Endpoint, bucket: str, kind: Kind) -> None:
     source = HttpSource(f"{endpoint.url}/{bucket}/a%20b.mp4", patience=QUICK)
     endpoint.exchanges.clear()
