@@ -17,10 +17,12 @@ import typer
 
 import ffbind
 from streamer.client import Client, ClientError, FrameAnswer
+from streamer.storage import S3Options, bucket_and_key, is_url
 
 from .child import ServerProcess, own_server
 from .console import Mistake, examples, human_bytes, out, progress, say
 from .measure import PERCENTILES, Measurement
+from .source import file_name, to_open
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -32,6 +34,7 @@ __all__ = ["EXAMPLES", "Pattern", "Wanted", "choose", "command"]
 EXAMPLES = examples(
     "streamer bench drive.mp4                    on a server of its own, started and ended",
     "streamer bench drive.mp4 --pattern random --frames 500",
+    "streamer bench s3://videos/drive.mp4        the same, the server reading the bucket",
     "streamer bench drive.mp4 --url ws://gpu7:3000/ws --path robots/drive.mp4",
     "streamer bench drive.mp4 --json > result.json",
 )
@@ -54,8 +57,10 @@ class Wanted:
 
 def command(
     video: Annotated[
-        Path,
-        typer.Argument(help="A local HEVC video, for its index.", metavar="VIDEO", readable=False),
+        str,
+        typer.Argument(
+            help="An HEVC video, for its index: a path, s3://BUCKET/KEY, http(s)://...", metavar="VIDEO"
+        ),
     ],
     url: Annotated[
         str | None,
@@ -85,22 +90,43 @@ def command(
         raise Mistake("--path names the video on the server of --url; give both or neither")
     if url is not None and not url.startswith(("ws://", "wss://")):
         raise Mistake(f"--url is {url!r}; it must start with ws:// or wss://, such as ws://127.0.0.1:3000/ws")
-    with ffbind.open(video) as opened:
+    served = own_place(video) if url is None else None
+    with ffbind.open(to_open(video)) as opened:
         # A file's own table of sync samples may be wrong either way; the server wants IRAPs of the bitstream.
         opened.scan()
         wanted = choose(opened.index, pattern, frames, seed)
-        what = f"{video.name}: {opened.width}x{opened.height}, {len(opened)} frames"
-    # Links are followed here: the server of our own would refuse one that leads out of its folder.
-    real = video.resolve()
-    name = path or (video if url is not None else real).name
-    with own_server(real.parent) if url is None else nullcontext(ServerProcess(url)) as server:
+        what = f"{file_name(video)}: {opened.width}x{opened.height}, {len(opened)} frames"
+    name = served.name if served is not None else path or file_name(video)
+    with own_server(served.place) if served is not None else nullcontext(ServerProcess(url or "")) as server:
         main, single = asyncio.run(_runs(server.url, name, wanted, in_flight))
-    server_cpu = server.cpu_seconds if url is None else None
+    server_cpu = None if served is None else server.cpu_seconds
     if as_json:
         print(_json(main, single, server_cpu))
     else:
         _show(what, pattern, main, single, server_cpu)
     return 1 if main.errored or (single is not None and single.errored) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Where a server of our own finds a video: what it serves, and the video's path below that."""
+
+    place: Path | S3Options
+    name: str
+
+
+def own_place(video: str) -> Served:
+    """Choose what a server of our own serves. Raises Mistake for what it cannot."""
+    if not is_url(video):
+        # Links are followed here: the server would refuse one that leads out of its folder.
+        real = Path(video).resolve()
+        return Served(real.parent, real.name)
+    if not video.lower().startswith("s3:"):
+        raise Mistake(
+            "a server serves a folder or a bucket; give --url and --path to measure one with a copy of VIDEO"
+        )
+    bucket, key = bucket_and_key(video)
+    return Served(S3Options.from_environment(bucket), key)
 
 
 def choose(index: VideoIndex, pattern: Pattern, frames: int, seed: int) -> list[Wanted]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
 
+from streamer.storage import S3Options
+
 from .console import Mistake
 
 __all__ = ["ServerProcess", "own_server"]
@@ -31,10 +33,17 @@ class ServerProcess:
 
 
 @contextmanager
-def own_server(folder: Path, quality: int | None = None) -> Iterator[ServerProcess]:
-    """Serve a folder until the block is left; then end the server. Raises Mistake if it does not start."""
+def own_server(place: Path | S3Options, quality: int | None = None) -> Iterator[ServerProcess]:
+    """Serve a folder or a bucket until the block is left; then end the server. Raises Mistake if it does not start.
+
+    Of the options of a bucket its name, endpoint and region are used; the server finds the credentials where we do.
+    """
     command = [sys.executable, "-m", __package__, "serve", "--listen-addr", "127.0.0.1:0"]
-    command += ["--storage-backend", "local", "--local-path", str(folder)]
+    if isinstance(place, Path):
+        command += ["--storage-backend", "local", "--local-path", str(place)]
+    else:
+        command += ["--storage-backend", "s3", "--s3-bucket", place.bucket, "--s3-region", place.region]
+        command += ["--s3-endpoint", place.endpoint]
     if quality is not None:
         command += ["--jpeg-quality", str(quality)]
     before = _children_cpu()

@@ -20,6 +20,7 @@ from ffbind.errors import FFbindError
 
 from .console import Mistake, err, examples, human_bytes, out, progress, say
 from .png import encode_png
+from .source import VideoArgument, file_name, to_open
 
 if TYPE_CHECKING:
     from ffbind.frame import Frame
@@ -32,6 +33,7 @@ EXAMPLES = examples(
     "streamer decode drive.mp4 --frame 120                          one frame, drive-000120.jpg",
     "streamer decode drive.mp4 --frames 0:300:100 -o pictures/      every hundredth of the first 300",
     "streamer decode drive.mp4 --time 3.2 -o moment.png             what is on screen at 3.2 s",
+    "streamer decode s3://videos/drive.mp4 --time 3.2               from a bucket, reading only what the frame takes",
     "streamer decode drive.mp4 --offset 48213 --irap-offset 1066    the sample at a byte offset",
     "streamer decode drive.mp4 --frames : --format npy --width 224  all frames as small RGB arrays",
 )
@@ -50,12 +52,7 @@ _SUFFIXES = {".jpg": Format.JPG, ".jpeg": Format.JPG, ".png": Format.PNG, ".npy"
 
 
 def command(
-    video: Annotated[
-        Path,
-        typer.Argument(
-            help="An HEVC video: MP4, MOV, Matroska, MPEG-TS, raw.", metavar="VIDEO", readable=False
-        ),
-    ],
+    video: VideoArgument,
     frame: Annotated[
         list[int] | None,
         typer.Option("--frame", help="Number in presentation order, from 0; -1 is the last. Repeatable."),
@@ -117,11 +114,13 @@ def command(
         raise Mistake(f"--quality is for JPEG; {chosen} keeps every pixel")
 
     size = None if width is None and height is None else (width, height)
-    save = partial(_save, file, output / video.stem, chosen, 80 if quality is None else quality, size)
-    with ffbind.open(video) as opened:
+    save = partial(
+        _save, file, output / Path(file_name(video)).stem, chosen, 80 if quality is None else quality, size
+    )
+    with ffbind.open(to_open(video)) as opened:
         choice = _choose(opened, frame, frames, time, offset, irap_offset)
         if not choice.values:
-            raise Mistake(f"--frames {frames} chooses nothing; {video} has {len(opened)} frames")
+            raise Mistake(f"--frames {frames} chooses nothing; {file_name(video)} has {len(opened)} frames")
         if file is not None and len(choice.values) > 1:
             raise Mistake(
                 f"{len(choice.values)} frames do not fit into one file; give -o a folder, not {file}"

@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +15,7 @@ from ffbind.names import MATRICES, PRIMARIES, TRANSFERS, name_code_point
 from ffbind.report import Finding, Level, SystemReport, VideoReport, describe_system, describe_video
 
 from .console import examples, facts, human_bytes, out, progress
+from .source import VIDEO_HELP, file_name, to_open
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -37,11 +37,8 @@ _STYLES = {Level.ERROR: "bold red", Level.WARNING: "bold yellow", Level.NOTE: "b
 
 def command(
     video: Annotated[
-        Path | None,
-        typer.Argument(
-            help="An HEVC video: MP4, MOV, Matroska, MPEG-TS, raw; without one: this installation.",
-            readable=False,
-        ),
+        str | None,
+        typer.Argument(help=f"{VIDEO_HELP}; without one: this installation.", metavar="[VIDEO]"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
 ) -> int:
@@ -58,13 +55,13 @@ def command(
         else:
             _show_system(system)
         return _status(system.findings)
-    with ffbind.open(video) as opened, progress("samples") as bar:
+    with ffbind.open(to_open(video)) as opened, progress("samples") as bar:
         task = bar.add_task("Reading headers", total=len(opened.index.samples), note="")
         report = describe_video(opened, lambda done, _: bar.update(task, completed=done))
     if as_json:
         print(_json(report))
     else:
-        _show_video(video, report)
+        _show_video(file_name(video), report)
     return _status(report.findings)
 
 
@@ -104,8 +101,8 @@ def _show_system(system: SystemReport) -> None:
     _show_findings(system.findings, "Everything is in its place.")
 
 
-def _show_video(path: Path, report: VideoReport) -> None:
-    facts(_picture_rows(report), title=path.name)
+def _show_video(name: str, report: VideoReport) -> None:
+    facts(_picture_rows(report), title=name)
     facts(_file_rows(report), title="File")
     facts(_access_rows(report), title="Random access")
     _show_findings(report.findings, "Nothing to complain about.")

@@ -17,6 +17,7 @@ import ffbind
 from ffbind.hevc import Kind
 
 from .console import Mistake, examples, facts, human_bytes, out, say
+from .source import VideoArgument, file_name, to_open
 
 if TYPE_CHECKING:
     from ffbind.index import VideoIndex
@@ -28,6 +29,7 @@ EXAMPLES = examples(
     "streamer index drive.mp4                   a table for people; in a pipe, CSV of all frames",
     "streamer index drive.mp4 --json            all frames as JSON",
     "streamer index drive.mp4 -o drive.csv      to a file: .csv, .json, or .ffindex (ffbind.open takes it)",
+    "streamer index s3://videos/drive.mp4 -o drive.ffindex",
     "streamer index drive.mp4 --scan            picture kinds and IRAPs from the stream itself",
 )
 
@@ -48,12 +50,7 @@ class Row:
 
 
 def command(
-    video: Annotated[
-        Path,
-        typer.Argument(
-            help="An HEVC video: MP4, MOV, Matroska, MPEG-TS, raw.", metavar="VIDEO", readable=False
-        ),
-    ],
+    video: VideoArgument,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="Write here: .csv, .json or .ffindex."),
@@ -79,7 +76,7 @@ def command(
         raise Mistake("give either -o FILE or --json; -o FILE.json writes JSON to a file")
     if output is not None and output.suffix.lower() not in _SUFFIXES:
         raise Mistake(f"{output}: the name must end in .csv, .json or .ffindex, to say what to write")
-    with ffbind.open(video) as opened:
+    with ffbind.open(to_open(video)) as opened:
         # Without composition times in the file, only the stream itself says in which order frames are shown.
         index = opened.scan() if scan or not opened.index.has_composition_times else opened.index
         if output is not None:
@@ -87,7 +84,7 @@ def command(
         elif as_json:
             print(_json(opened, index))
         elif out.is_terminal:
-            _show(video, opened, index, limit)
+            _show(file_name(video), opened, index, limit)
         else:
             sys.stdout.write(_csv(index))
 
@@ -143,7 +140,7 @@ def _json(video: Video, index: VideoIndex) -> str:
     )
 
 
-def _show(path: Path, video: Video, index: VideoIndex, limit: int) -> None:
+def _show(name: str, video: Video, index: VideoIndex, limit: int) -> None:
     from rich.table import Table
 
     iraps = np.flatnonzero(index.samples["irap"] == np.arange(len(index.samples)))
@@ -166,7 +163,7 @@ def _show(path: Path, video: Video, index: VideoIndex, limit: int) -> None:
             ),
             ("File", human_bytes(index.size)),
         ],
-        title=path.name,
+        title=name,
     )
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("frame", "offset", "size", "irap_offset", "time"):

@@ -14,6 +14,7 @@ from ffbind.report import package_version
 from streamer.client import ClientError
 from streamer.config import ConfigError
 from streamer.server import StartError
+from streamer.storage import S3OptionsError, StorageError
 
 from . import bench, config, decode, doctor, index, serve
 from .console import Mistake, err, out
@@ -100,13 +101,13 @@ def _explain(error: Exception) -> tuple[str, int]:
         return str(error), error.status
     if isinstance(error, typer.TyperException):
         return f"{error.format_message().rstrip('.')} (streamer --help tells more)", error.exit_code
-    if isinstance(error, (ConfigError, ArgumentError)):
+    if isinstance(error, (ConfigError, ArgumentError, S3OptionsError)):
         return str(error), 2
     if isinstance(error, OSError) and error.strerror:
         # The standard text is "[Errno 2] No such file or directory: 'x.mp4'".
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]
         what = error.strerror if isinstance(error, FFbindError) else error.strerror.lower()
         return ": ".join([*names, what]), 1
-    if isinstance(error, (FFbindError, ClientError, StartError, OSError)):
+    if isinstance(error, (FFbindError, StorageError, ClientError, StartError, OSError)):
         return str(error), 1
     return f"internal error, {type(error).__name__}: {error} (--debug shows where; please report it)", 1

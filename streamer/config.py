@@ -1,6 +1,7 @@
 """Settings of the server: one typed value, checked once, and where each part of it came from.
 
-Precedence: command line > environment > streamer.toml > default. Environment and file know every setting by the same name.
+Precedence: command line > environment > streamer.toml > what other tools are told > default. Environment and file know every
+setting by the same name.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ffbind.cores import usable_cores
 
 from .connection import Limits
 from .storage import Patience, S3Options, S3OptionsError
+from .storage.s3 import ENDPOINT_VARIABLES, REGION_VARIABLES
 
 __all__ = ["FILE_NAME", "LOG_LEVELS", "ConfigError", "Loaded", "Origin", "Scalar", "SettingValue", "Settings"]
 
@@ -29,6 +31,8 @@ FILE_NAME = "streamer.toml"
 _PLAIN_NAMES = frozenset(
     {"listen_addr", "storage_backend", "local_path", "s3_bucket", "s3_endpoint", "s3_region", "jpeg_quality"}
 )  # accepted without the prefix: names of the first design, and S3_ENDPOINT beside them
+# What is set for other tools on the machine; weaker than the file, which is about this server.
+_OTHER_NAMES = {"s3_endpoint": ENDPOINT_VARIABLES, "s3_region": REGION_VARIABLES}
 _SECRET = re.compile("secret|token|password|access_key")
 
 Scalar: TypeAlias = "bool | int | float | str"
@@ -241,6 +245,7 @@ class Settings:
         - `arguments`: from the command line, by name; None counts as not given
         - `environment`: `STREAMER_<NAME>`, and the plain names of the first design (`LISTEN_ADDR`, ...); empty counts as not
           set; default `os.environ`
+        - store and region, where nothing of these gives them: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL; AWS_REGION, AWS_DEFAULT_REGION
         - `config`: the file; default what STREAMER_CONFIG names, else `streamer.toml` in `folder` (the working folder) if there
           is one
 
@@ -269,6 +274,8 @@ class Settings:
                 values[name], origins[name] = found[0], (Origin.ENVIRONMENT, found[1])
             elif name in in_file:
                 values[name], origins[name] = in_file[name], (Origin.FILE, str(file))
+            elif (found := _from_other_tools(name, variables)) is not None:
+                values[name], origins[name] = found[0], (Origin.ENVIRONMENT, found[1])
         try:
             made = cls(**_grouped(cls, settings, values))
         except ConfigError as error:
@@ -354,6 +361,13 @@ def _from_environment(setting: _Setting, variables: Mapping[str, str]) -> tuple[
         variable = setting.name.upper()
         text = variables.get(variable, "")
     return (_from_text(setting, variable, text), variable) if text else None
+
+
+def _from_other_tools(name: str, variables: Mapping[str, str]) -> tuple[str, str] | None:
+    """The value that the tools of Amazon would take, and the variable that it is in."""
+    return next(
+        ((variables[other], other) for other in _OTHER_NAMES.get(name, ()) if variables.get(other)), None
+    )
 
 
 def _from_text(setting: _Setting, variable: str, text: str) -> Any:

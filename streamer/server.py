@@ -28,7 +28,7 @@ from . import connection
 from .config import ConfigError, Settings
 from .fetcher import Fetcher
 from .lanes.pool import Failure, Job, LanePool, LaneStartError, LaneVideo, Outcome
-from .storage import LocalStorage, S3Storage, Storage, StorageError
+from .storage import LocalStorage, S3OptionsError, S3Storage, Storage, StorageError
 from .videos import OpenError, Videos
 
 __all__ = ["Server", "ServerInfo", "Session", "StartError", "VideoStats", "serve"]
@@ -374,7 +374,10 @@ class Session:
 def _make_storage(settings: Settings) -> Storage:
     """Make the back-end that the settings name. Raises ConfigError."""
     if settings.storage_backend == "s3":
-        return S3Storage(settings.s3)
+        try:
+            return S3Storage(settings.s3)
+        except S3OptionsError as error:  # what the environment gives besides the settings
+            raise ConfigError(f"s3_{error.name}: {error}") from None
     if not settings.local_path.is_dir():
         raise ConfigError(
             f"local_path is {str(settings.local_path)!r}, which is not a folder; "

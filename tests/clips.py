@@ -34,6 +34,11 @@ _SOURCE = "-f lavfi -i testsrc2=size=192x108:rate=25:duration=2"
 _TONE = "-f lavfi -i sine=duration=2"
 _HEVC = "-c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1"
 
+# Noise without loss: so many bytes that no reader keeps all of them, pictures that differ from each other everywhere.
+_NOISY = (
+    "-vf noise=alls=80:allf=t -c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1 "
+    "-x265-params log-level=error:lossless=1:keyint=8:min-keyint=8:scenecut=0:bframes=2"
+)
 _MOTION = "-f lavfi -i testsrc2=size=208x120:rate=25:duration=3,noise=alls=12:allf=t"
 _X265 = "-c:v libx265 -preset fast -pix_fmt yuv420p -tag:v hvc1 -x265-params log-level=error"
 
@@ -172,14 +177,17 @@ CLIPS: dict[str, str] = {
         "-f lavfi -i testsrc2=size=1280x720:rate=30:duration=10 -c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1 "
         "-x265-params log-level=error:keyint=60:bframes=4"
     ),
+    # Read from a store piece by piece: 75 MB, and two of 4 and 3 MB to put in the place of each other.
+    "noisy.mp4": f"-f lavfi -i testsrc2=size=256x144:rate=30:duration=40 {_NOISY}",
+    "noisy_a.mp4": f"-f lavfi -i testsrc2=size=256x144:rate=30 {_NOISY} -frames:v 64",
+    "noisy_b.mp4": f"-f lavfi -i testsrc=size=256x144:rate=30 {_NOISY} -frames:v 48",
 }
 
+_HEAVY = ("large.mp4", "eight_k.mp4", "noisy.mp4", "noisy_a.mp4", "noisy_b.mp4")
 MP4 = tuple(
     name
     for name in CLIPS
-    if name.endswith((".mp4", ".mov"))
-    and name not in ("large.mp4", "eight_k.mp4")
-    and not name.startswith("far_")
+    if name.endswith((".mp4", ".mov")) and name not in _HEAVY and not name.startswith("far_")
 )
 """Clips that the reader of MP4 takes, without those that take long."""
 

@@ -1,14 +1,15 @@
-"""Fixtures of all tests: real media beside the repository, and clips that the `ffmpeg` command makes."""
+"""Fixtures of all tests: real media beside the repository, clips that the `ffmpeg` command makes, and real S3 servers."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from clips import make_clip
+from stores import Store, run_store
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,3 +33,15 @@ def clip() -> Callable[[str], Path]:
         return make_clip(name)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with run_store("minio", tmp_path_factory.mktemp("minio")) as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with run_store("versitygw", tmp_path_factory.mktemp("versitygw")) as store:
+        yield store

@@ -78,6 +78,15 @@ class Place:
     """Stores an object beside the place: outside the folder, or in the bucket outside the prefix."""
 
 
+def publish(store: Store, bucket: str) -> None:
+    """Let everybody read the objects of a bucket, and nobody list them."""
+    policy = (
+        '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["*"]},'
+        f'"Action":["s3:GetObject"],"Resource":["arn:aws:s3:::{bucket}/*"]}}]}}'
+    )
+    store.admin().set_bucket_policy(bucket_name=bucket, policy=policy)
+
+
 def bucket_of(store: Store) -> str:
     """Make a new bucket."""
     name = f"bucket-{next(_numbers)}"

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ffbind.errors import SourceChangedError
+from ffbind.errors import SourceChangedError, SourceError
 from ffbind.limits import Limits
 from streamer.fetcher import Fetcher
 from streamer.messages import Code
@@ -347,10 +347,11 @@ class LanePool:
     def _read(self, slot: _Slot, lane: LaneProcess, record: Read) -> None:
         video = self._videos.get(record.video) or slot.open_videos.get(record.video)
         if video is None or video.slot is not slot:
-            lane.send(ReadFailed(record.read, False, "the video was closed"))
+            lane.send(ReadFailed(record.read, Code.CANCELLED, "the video was closed"))
             return
         if sum(length for _, length in record.ranges) > MAX_READ:
-            lane.send(ReadFailed(record.read, False, f"one frame needs more than {MAX_READ} bytes at once"))
+            message = f"one frame needs more than {MAX_READ} bytes at once"
+            lane.send(ReadFailed(record.read, Code.GOP_TOO_LONG, message))
         elif (parts := self._fetcher.cached(video.info, record.ranges)) is not None:
             _send_parts(lane, record.read, parts)
         else:
@@ -369,8 +370,7 @@ class LanePool:
         except Exception as error:
             _log.exception("Reading %s failed in an unexpected way", info.path)
             problem = error
-        changed = isinstance(problem, SourceChangedError)
-        if changed:
+        if isinstance(problem, SourceChangedError):
             self._fetcher.forget(info)
         if slot.lane is not lane:
             return
@@ -378,7 +378,8 @@ class LanePool:
         if slot.reads == 0:
             slot.read_total += time.monotonic() - slot.read_since
         if problem is not None:
-            lane.send(ReadFailed(record.read, changed, str(problem)))
+            code = problem.code if isinstance(problem, SourceError) else Code.STORAGE_UNAVAILABLE
+            lane.send(ReadFailed(record.read, code, str(problem)))
         else:
             _send_parts(lane, record.read, parts)
 

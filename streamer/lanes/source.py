@@ -10,7 +10,15 @@ from ffbind.errors import SourceChangedError, SourceError
 
 from .wire import Open, Read, ReadDone, ReadFailed
 
-__all__ = ["RemoteReads", "RemoteSource"]
+__all__ = ["ReadError", "RemoteReads", "RemoteSource"]
+
+
+class ReadError(SourceError):
+    """A read that the server could not do; `code` says why. It can be copied, as ffbind does for each frame concerned."""
+
+    def __init__(self, message: str, code: str = SourceError.code) -> None:
+        super().__init__(message)
+        self.code = code  # type: ignore[misc]
 
 
 class RemoteReads:
@@ -23,7 +31,7 @@ class RemoteReads:
         self._waiting: dict[int, Future[list[memoryview]]] = {}
 
     def read(self, video: int, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
-        """Ask for ranges and wait. Raises SourceError or SourceChangedError."""
+        """Ask for ranges and wait. Raises SourceChangedError or ReadError."""
         answer: Future[list[memoryview]] = Future()
         with self._lock:
             number = self._next
@@ -43,8 +51,10 @@ class RemoteReads:
 
     def failed(self, record: ReadFailed) -> None:
         """Raise the failure in the thread that waits."""
-        error = SourceChangedError(record.message) if record.changed else SourceError(record.message)
-        self._take(record.read).set_exception(error)
+        changed = record.code == SourceChangedError.code
+        self._take(record.read).set_exception(
+            SourceChangedError(record.message) if changed else ReadError(record.message, record.code)
+        )
 
     def _take(self, number: int) -> Future[list[memoryview]]:
         with self._lock:

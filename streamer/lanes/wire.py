@@ -98,10 +98,10 @@ class ReadDone(msgspec.Struct, frozen=True, array_like=True, tag="read_done"):
 
 
 class ReadFailed(msgspec.Struct, frozen=True, array_like=True, tag="read_failed"):
-    """The bytes could not be read."""
+    """The bytes could not be read; `code` is a wire code of the WebSocket protocol."""
 
     read: int
-    changed: bool
+    code: str
     message: str
 
 

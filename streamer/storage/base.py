@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from ffbind.errors import SourceError
 from streamer.messages import Code
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "ObjectPage",
     "ObjectSource",
     "PathIsNotVideoError",
+    "ReadForbiddenError",
     "Storage",
     "StorageError",
     "check_path",
@@ -39,6 +41,15 @@ class BadPathError(StorageError):
 
 class ForbiddenError(StorageError):
     """The path leads out of the root, or the server may not read it."""
+
+    code = Code.FORBIDDEN
+
+
+class ReadForbiddenError(SourceError):
+    """The store does not let the object be read any more, though it was found: keys that expired or were taken back.
+
+    Unlike other SourceErrors it stays, until somebody puts it right.
+    """
 
     code = Code.FORBIDDEN
 
@@ -83,8 +94,8 @@ class Storage(Protocol):
     def read_range(self, info: ObjectInfo, offset: int, length: int) -> bytes:
         """Read `length` bytes at `offset`; fewer only at the end of the object.
 
-        Raises ffbind's SourceChangedError when the object is no longer the one of `info`, SourceError when it
-        cannot be read: bytes of two versions are never mixed.
+        Raises ffbind's SourceChangedError when the object is no longer the one of `info`, ReadForbiddenError when the
+        store refuses, SourceError when it cannot be read: bytes of two versions are never mixed.
         """
 
     def list(self, prefix: str, *, cursor: str | None = None, limit: int = 1000) -> ObjectPage:

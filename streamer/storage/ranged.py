@@ -16,6 +16,7 @@ from urllib3.exceptions import (
     HTTPError,
     IncompleteRead,
     LocationValueError,
+    MaxRetryError,
     NameResolutionError,
     ProtocolError,
     ReadTimeoutError,
@@ -108,7 +109,11 @@ class Pool(urllib3.PoolManager):
     ) -> BaseHTTPResponse:
         with self._lock:
             self.requests += 1
-        response = super().urlopen(method, url, redirect=redirect and self._redirect, **options)
+        try:
+            response = super().urlopen(method, url, redirect=redirect and self._redirect, **options)
+        except MaxRetryError as error:
+            # What broke is inside, and says more: whether to try again, and what to tell.
+            raise error.reason or error from None
         if response.status in (200, 204, 206):
             return response
         try:
@@ -246,4 +251,6 @@ def explain_fault(error: Exception) -> str:
     """Say what broke, in words without addresses and secrets; what `tried` catches can be given, but for Refused."""
     if isinstance(error, Broken):
         return str(error)
+    # urllib3 hides in its arguments that a body was too short.
+    error = next((inner for inner in error.args if isinstance(inner, IncompleteRead)), error)
     return next((words for kind, words in _FAULTS if isinstance(error, kind)), "no connection could be made")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,7 @@ from .base import (
     NotFoundError,
     ObjectInfo,
     ObjectPage,
+    ReadForbiddenError,
     StorageError,
     check_path,
 )
@@ -41,12 +43,17 @@ T = TypeVar("T")
 _UNSIGNED = "the credentials for the bucket could not be read any more; renew them and try again"
 
 _AMAZON = "https://s3.amazonaws.com"
+ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+"""Where other tools look for the URL of the store, the first that is set."""
+REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 # Variables that say where a container or a Kubernetes pod gets its credentials.
 _CONTAINER = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
 )
+_KEY_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY")
+_SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY")
 _NO_SUCH_KEY = "it does not know the access key; check the key and the endpoint"
 _KEY_CODES = {
     "InvalidAccessKeyId": _NO_SUCH_KEY,
@@ -123,14 +130,14 @@ class S3Options:
     def from_environment(
         cls, bucket: str, variables: Mapping[str, str] | None = None, *, patience: Patience | None = None
     ) -> S3Options:
-        """Options for a bucket as other tools find them: AWS_REGION, AWS_DEFAULT_REGION; S3_ENDPOINT,
-        AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL; credentials by `auto`.
+        """Options for a bucket as other tools find them: S3_ENDPOINT or ENDPOINT_VARIABLES, REGION_VARIABLES, and
+        credentials by `auto`, which always come from the environment of the process. Raises S3OptionsError.
         """
         given = os.environ if variables is None else variables
         return cls(
             bucket=bucket,
-            endpoint=_first(given, "S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
-            region=_first(given, "AWS_REGION", "AWS_DEFAULT_REGION") or "us-east-1",
+            endpoint=_first(given, "S3_ENDPOINT", *ENDPOINT_VARIABLES),
+            region=_first(given, *REGION_VARIABLES) or "us-east-1",
             patience=patience or Patience(),
         )
 
@@ -139,7 +146,8 @@ class S3Storage:
     """Videos in a bucket. Nothing outside the bucket and its prefix can be reached, and nothing is ever written.
 
     A key is the prefix and the path as it is. An object is pinned by its ETag: every range carries it in If-Match, and
-    every answer is compared with it.
+    every answer is compared with it. Raises S3OptionsError where the environment has half of the credentials, or names a
+    profile that is not there.
     """
 
     def __init__(self, options: S3Options) -> None:
@@ -199,7 +207,10 @@ class S3Storage:
         def describe(error: Exception) -> SourceError:
             # Whoever reads has found the object before: what is wrong now is the store's state.
             problem = self._describe(error, info.path)
-            return problem if isinstance(problem, SourceError) else SourceError(str(problem))
+            if isinstance(problem, SourceError):
+                return problem
+            kind = ReadForbiddenError if isinstance(problem, ForbiddenError) else SourceError
+            return kind(str(problem))
 
         version = Version(info.path, info.size, info.identity)
         return read_range(version, offset, length, ask, self._options.patience, describe)
@@ -298,19 +309,36 @@ def _first(variables: Mapping[str, str], *names: str) -> str:
 
 
 def _provider(options: S3Options) -> Provider | None:
-    """What signs the requests; None for anonymous ones."""
+    """What signs the requests; None for anonymous ones. Raises S3OptionsError."""
     if options.credentials == "anonymous":
         return None
     if options.credentials == "instance":
         return IamAwsProvider()
     if options.access_key:
         return StaticProvider(options.access_key, options.secret_key, options.session_token or None)
-    for provider in (EnvAWSProvider(), AWSConfigProvider()):
-        try:
-            provider.retrieve()
-        except (ValueError, OSError):
-            continue
-        return provider
+    if bool(_first(os.environ, *_KEY_VARIABLES)) != bool(_first(os.environ, *_SECRET_VARIABLES)):
+        raise S3OptionsError(
+            "credentials",
+            f"of {_KEY_VARIABLES[0]} and {_SECRET_VARIABLES[0]} only one is set; set both or neither",
+        )
+    if _first(os.environ, *_KEY_VARIABLES):
+        return EnvAWSProvider()
+    profile = AWSConfigProvider()
+    try:
+        profile.retrieve()
+    except configparser.Error:
+        raise S3OptionsError(
+            "credentials", "the file of credentials is not one: it cannot be understood"
+        ) from None
+    except (ValueError, OSError):
+        # Going on without would read as somebody else, or as nobody, what the profile was named for.
+        if name := os.environ.get("AWS_PROFILE"):
+            raise S3OptionsError(
+                "credentials",
+                f"AWS_PROFILE is {name!r}, but the file of credentials has no keys under that name",
+            ) from None
+    else:
+        return profile
     if any(os.environ.get(name) for name in _CONTAINER):
         return IamAwsProvider()
     return None

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 import websockets
-from stores import Store, run_store
 from websockets.asyncio.client import ClientConnection
 
 from ffbind.index import VideoIndex
@@ -89,12 +88,6 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Videos:
     broken = folder / "broken.mp4"
     broken.write_bytes(data)
     return Videos(folder, clip, broken, row)
-
-
-@pytest.fixture(scope="session")
-def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with run_store("minio", tmp_path_factory.mktemp("minio")) as store:
-        yield store
 
 
 @pytest.fixture

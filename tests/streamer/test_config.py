@@ -344,3 +344,27 @@ def test_only_secrets_come_from_files_that_variables_name(tmp_path: Path) -> Non
     loaded = Settings.load(environment={"STREAMER_WORKERS_FILE": str(tmp_path / "workers")})
     assert loaded.settings.workers == usable_cores()
     assert loaded.unknown_variables == ("STREAMER_WORKERS_FILE",)
+
+
+def test_what_other_tools_are_told_is_weaker_than_the_file(tmp_path: Path) -> None:
+    variables = {
+        "AWS_ENDPOINT_URL": "http://general:1",
+        "AWS_ENDPOINT_URL_S3": "http://particular:1",
+        "AWS_REGION": "eu-north-1",
+        "AWS_DEFAULT_REGION": "us-west-2",
+    }
+    loaded = Settings.load(environment=variables)
+    assert (loaded.settings.s3_endpoint, loaded.settings.s3_region) == ("http://particular:1", "eu-north-1")
+    where = {value.name: (value.origin, value.where) for value in loaded.values}
+    assert where["s3_endpoint"] == (Origin.ENVIRONMENT, "AWS_ENDPOINT_URL_S3")
+    assert where["s3_region"] == (Origin.ENVIRONMENT, "AWS_REGION")
+    (tmp_path / "streamer.toml").write_text('s3_endpoint = "http://file:1"')
+    assert from_environment(variables).s3_endpoint == "http://file:1"
+    for name in ("S3_ENDPOINT", "STREAMER_S3_ENDPOINT"):
+        assert from_environment({**variables, name: "http://ours:1"}).s3_endpoint == "http://ours:1"
+    weaker = {"AWS_ENDPOINT_URL": "http://general:1", "AWS_DEFAULT_REGION": "us-west-2"}
+    (tmp_path / "streamer.toml").unlink()
+    assert (from_environment(weaker).s3_endpoint, from_environment(weaker).s3_region) == (
+        "http://general:1",
+        "us-west-2",
+    )

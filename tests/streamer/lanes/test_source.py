@@ -2,12 +2,13 @@
 
 import queue
 import threading
+from copy import copy
 
 import pytest
 
 import ffbind.sources
 from ffbind.errors import SourceChangedError, SourceError
-from streamer.lanes.source import RemoteReads, RemoteSource
+from streamer.lanes.source import ReadError, RemoteReads, RemoteSource
 from streamer.lanes.wire import Open, Read, ReadDone, ReadFailed
 
 
@@ -48,10 +49,19 @@ def test_several_ranges_are_one_question() -> None:
     assert source.read_ranges([(5, 2), (0, 3)]) == [b"ab", b"c"]
 
 
-@pytest.mark.parametrize(("changed", "error"), [(False, SourceError), (True, SourceChangedError)])
-def test_failures_are_raised_where_the_read_waits(changed: bool, error: type[SourceError]) -> None:
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [("storage_unavailable", ReadError), ("forbidden", ReadError), ("video_changed", SourceChangedError)],
+)
+def test_failures_are_raised_where_the_read_waits(code: str, error: type[SourceError]) -> None:
     reads: RemoteReads
-    reads = RemoteReads(lambda question: reads.failed(ReadFailed(question.read, changed, "why")))
+    reads = RemoteReads(lambda question: reads.failed(ReadFailed(question.read, code, "why")))
     with pytest.raises(error, match="why") as caught:
         RemoteSource(reads, Open(1, 7, "a.mp4", 6, "id")).read_at(0, 1)
     assert type(caught.value) is error
+    # ffbind raises copies of a failure that several frames share.
+    assert (type(copy(caught.value)), copy(caught.value).code, str(copy(caught.value))) == (
+        error,
+        code,
+        "why",
+    )

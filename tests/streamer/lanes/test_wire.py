@@ -16,7 +16,7 @@ TO_LANE = [
     wire.Decode(3, 2, 2**64 - 1, 2**63, 80),
     wire.Cancel(3),
     wire.ReadDone(4, (1, 2, 0)),
-    wire.ReadFailed(4, True, "changed"),
+    wire.ReadFailed(4, "video_changed", "changed"),
     wire.StatsRequest(5),
 ]
 FROM_LANE = [

@@ -1,21 +1,15 @@
-"""Fixtures of the storage tests: the real stores, and one folder or bucket of objects behind each back-end."""
+"""Fixtures of the storage tests: one folder or bucket of objects behind each back-end."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from stores import Place, Store, bucket_of, run_store
+from stores import Place, Store, bucket_of
 
 from streamer.storage import LocalStorage
-
-
-@pytest.fixture(scope="session")
-def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with run_store("versitygw", tmp_path_factory.mktemp("versitygw")) as store:
-        yield store
 
 
 def _local(folder: Path) -> Place:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from stores import ACCESS_KEY, SECRET_KEY, Store, bucket_of
+from stores import ACCESS_KEY, SECRET_KEY, Store, bucket_of, publish
 
 from ffbind.errors import SourceError
 from streamer.storage import ForbiddenError, NotFoundError, Patience, S3Options, S3OptionsError, S3Storage
@@ -67,11 +67,7 @@ def test_anonymous_requests_are_named_as_such(minio: Store, filled: str) -> None
 
 
 def test_a_public_bucket_is_read_without_credentials(minio: Store, filled: str) -> None:
-    policy = (
-        '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["*"]},'
-        f'"Action":["s3:GetObject"],"Resource":["arn:aws:s3:::{filled}/*"]}}]}}'
-    )
-    minio.admin().set_bucket_policy(bucket_name=filled, policy=policy)
+    publish(minio, filled)
     storage = S3Storage(
         S3Options(bucket=filled, endpoint=minio.endpoint, credentials="anonymous", patience=QUICK)
     )

@@ -1,0 +1,225 @@
+"""Files on web servers: MinIO's own HTTP behind the endpoint that breaks answers, and servers that know less than it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from faults import BREAKING, Endpoint, Fault, Kind, in_turn
+from stores import Store, bucket_of, publish
+
+import ffbind
+from ffbind.errors import SourceChangedError, SourceError
+from streamer.storage import ForbiddenError, HttpSource, NotFoundError, Patience, ReadForbiddenError
+
+DATA = random.Random(2).randbytes(300_000)
+QUICK = Patience(tries=2, pause=0.01, read_timeout=1.0, connect_timeout=1.0)
+
+
+def put(minio: Store, bucket: str, data: bytes, name: str = "a b.mp4") -> None:
+    minio.admin().put_object(bucket_name=bucket, object_name=name, data=io.BytesIO(data), length=len(data))
+
+
+@pytest.fixture
+def bucket(minio: Store) -> str:
+    """A bucket that everybody may read, with `a b.mp4`."""
+    name = bucket_of(minio)
+    publish(minio, name)
+    put(minio, name, DATA)
+    return name
+
+
+@pytest.fixture
+def endpoint(minio: Store) -> Iterator[Endpoint]:
+    with Endpoint(minio.endpoint) as running:
+        yield running
+
+
+def test_one_request_to_open_and_one_for_each_read(endpoint: Endpoint, bucket: str) -> None:
+    source = HttpSource(f"{endpoint.url}/{bucket}/a%20b.mp4", patience=QUICK)
+    assert source.size == len(DATA)
+    assert source.identity
+    assert source.requests == len(endpoint.exchanges) == 1
+    assert source.read_ranges([(5, 10), (len(DATA) - 3, 100)]) == [DATA[5:15], DATA[-3:]]
+    assert source.requests == len(endpoint.exchanges) == 3
+    assert source.read_at(len(DATA), 5) == source.read_at(3, 0) == b""
+    assert source.requests == 3
+
+
+@pytest.mark.parametrize("kind", sorted(BREAKING - {Kind.LATE, Kind.TRICKLE}))
+def test_what_breaks_is_read_on_from_there(endpoint: Endpoint, bucket: str, kind: Kind) -> None:
+    source = HttpSource(f"{endpoint.url}/{bucket}/a%20b.mp4", patience=QUICK)
+    endpoint.exchanges.clear()
+    endpoint.plan = in_turn(Fault(kind, after=1234))
+    assert source.read_at(1000, 200_000) == DATA[1000:201_000]
+    broke = 1234 if kind in (Kind.SHORT_BODY, Kind.RESET_BODY, Kind.STALL) else 0
+    assert endpoint.spans == [(1000, 200_999), (1000 + broke, 200_999)]
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_a_file_that_is_replaced_is_told(
+    minio: Store, endpoint: Endpoint, bucket: str, conditional: bool
+) -> None:
+    source = HttpSource(f"{endpoint.url}/{bucket}/a%20b.mp4", patience=QUICK)
+    put(minio, bucket, DATA[::-1])
+    endpoint.plan = in_turn(None if conditional else Fault(Kind.UNCONDITIONAL))
+    with pytest.raises(SourceChangedError):
+        source.read_at(0, 100)
+    assert endpoint.exchanges[-1].status == (412 if conditional else 206)
+
+
+def test_a_video_by_its_url(
+    endpoint: Endpoint, minio: Store, bucket: str, clip: Callable[[str], Path]
+) -> None:
+    put(minio, bucket, clip("open_gop.mp4").read_bytes(), "v.mp4")
+    with (
+        ffbind.open(HttpSource(f"{endpoint.url}/{bucket}/v.mp4")) as video,
+        ffbind.open(clip("open_gop.mp4")) as local,
+    ):
+        assert video[33].to_jpeg() == local[33].to_jpeg()
+
+
+def test_a_signed_url_and_its_secrets(minio: Store, bucket: str) -> None:
+    private = bucket_of(minio)
+    put(minio, private, DATA)
+    url = minio.admin().presigned_get_object(bucket_name=private, object_name="a b.mp4")
+    assert HttpSource(url, patience=QUICK).read_at(7, 3) == DATA[7:10]
+    with pytest.raises(ForbiddenError, match="does not let this file be read") as caught:
+        HttpSource(url[:-1] + ("0" if url[-1] != "0" else "1"), patience=QUICK)
+    assert "Signature" not in str(caught.value)
+    missing = minio.admin().presigned_get_object(bucket_name=private, object_name="missing.mp4")
+    with pytest.raises(NotFoundError, match=r"missing\.mp4: there is no such file \(status 404\)$"):
+        HttpSource(missing, patience=QUICK)
+
+
+def test_what_is_refused_later_is_told_as_what_stays(minio: Store, bucket: str) -> None:
+    source = HttpSource(f"{minio.endpoint}/{bucket}/a%20b.mp4", patience=QUICK)
+    minio.admin().delete_bucket_policy(bucket_name=bucket)
+    with pytest.raises(ReadForbiddenError) as caught:
+        source.read_at(0, 10)
+    assert caught.value.code == "forbidden"
+    assert source.requests == 2
+
+
+def test_nothing_listens_there() -> None:
+    with pytest.raises(SourceError, match=r"^http://127\.0\.0\.1:1/a\.mp4 could not be read: no connection"):
+        HttpSource("http://user:word@127.0.0.1:1/a.mp4?secret", patience=QUICK)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "http:///a.mp4", "http://[a", "http://host:x/a.mp4", "ftp://host/a"]
+)
+def test_urls_that_are_none(url: str) -> None:
+    with pytest.raises(ffbind.ArgumentError):
+        HttpSource(url)
+
+
+# Servers that know less -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class Simple(BaseHTTPRequestHandler):
+    """A server of one file, `data`, whose `headers_of` are sent with each answer; conditions are not looked at."""
+
+    protocol_version = "HTTP/1.1"
+    data = DATA
+    headers_of: tuple[tuple[str, str], ...] = ()
+
+    def do_GET(self) -> None:
+        if self.path == "/moved":
+            self.answer(302, b"", ("Location", "/file"))
+        elif self.path == "/private" and self.headers["Authorization"] != "Basic " + base64.b64encode(
+            b"me:a b"
+        ).decode("ascii"):
+            self.answer(401, b"who?")
+        elif not self.data:
+            self.answer(416, b"", ("Content-Range", "bytes */0"))
+        else:
+            first, last = (int(number) for number in self.headers["Range"][6:].split("-"))
+            part = self.data[first : last + 1]
+            span = f"bytes {first}-{first + len(part) - 1}/{len(self.data)}"
+            self.answer(206, part, ("Content-Range", span))
+
+    def answer(self, status: int, body: bytes, *more: tuple[str, str]) -> None:
+        self.send_response(status)
+        for name, value in (("Content-Length", str(len(body))), *self.headers_of, *more):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the name of the base class
+        pass
+
+
+DATE = ("Last-Modified", "Tue, 01 Sep 2026 10:00:00 GMT")
+LATER = ("Last-Modified", "Tue, 01 Sep 2026 10:00:01 GMT")
+
+
+@pytest.mark.parametrize("headers", [(DATE,), (("ETag", 'W/"1"'), DATE)], ids=["date", "weak ETag"])
+def test_without_a_strong_etag_the_date_of_the_last_change_is_held_to(
+    headers: tuple[tuple[str, str], ...],
+) -> None:
+    class Handler(Simple):
+        headers_of = headers
+
+    with serving(Handler) as url:
+        source = HttpSource(f"{url}/file", patience=QUICK)
+        assert source.identity == DATE[1]
+        assert source.read_at(9, 4) == DATA[9:13]
+        Handler.headers_of = (LATER,)
+        with pytest.raises(SourceChangedError):
+            source.read_at(9, 4)
+
+
+def test_a_server_that_gives_nothing_to_tell_versions_by_is_refused() -> None:
+    with serving(Simple) as url, pytest.raises(SourceError, match="neither a strong ETag nor Last-Modified"):
+        HttpSource(f"{url}/file", patience=QUICK)
+
+
+def test_a_server_without_ranges_is_refused(tmp_path: Path) -> None:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the name of the base class
+            pass
+
+    (tmp_path / "a.mp4").write_bytes(DATA)
+    with (
+        serving(partial(Quiet, directory=str(tmp_path))) as url,
+        pytest.raises(SourceError, match=r"a\.mp4: its server sends no ranges of a file; download it first"),
+    ):
+        HttpSource(f"{url}/a.mp4", patience=QUICK)
+
+
+def test_an_empty_file_a_redirect_and_a_password() -> None:
+    class Handler(Simple):
+        headers_of = (DATE,)
+
+    with serving(Handler) as url:
+        moved = HttpSource(f"{url}/moved", patience=QUICK)
+        assert moved.read_at(9, 4) == DATA[9:13]
+        with pytest.raises(ForbiddenError, match="status 401") as caught:
+            HttpSource(url.replace("//", "//me:wrong@") + "/private", patience=QUICK)
+        assert "wrong" not in str(caught.value)
+        private = HttpSource(url.replace("//", "//me:a%20b@") + "/private", patience=QUICK)
+        assert private.read_at(0, 3) == DATA[:3]
+        assert private.name == f"{url}/private"
+        Handler.data = b""
+        assert HttpSource(f"{url}/file", patience=QUICK).size == 0
