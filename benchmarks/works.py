@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, TypeAlias
 
-from benchmarks import compression, instructions
+from benchmarks import compression, instructions, steps
 from benchmarks.oracle import Oracle, Tally
 from benchmarks.results import Goal
 
@@ -265,8 +265,13 @@ def _warm(name: str, about: str, goal: float) -> Row:
     return _row(f"warm-{name}", title, _FRAME, Contest(f"{name}.mp4", Warm()), _ratio(goal))
 
 
-def _step(name: str, title: str, step: Step, most: float) -> Row:
-    return _row(name, title, "ms per step", Contest("closed60.mp4", step), Goal("pictures per frame", most))
+def _step(name: str, title: str, step: Step, *goals: Goal) -> Row:
+    return _row(name, title, "ms per step", Contest("closed60.mp4", step), *goals)
+
+
+def _steps(way: str, measure: Measure) -> Row:
+    title = f"pictures for a step {way}, over whole GOPs"
+    return _row(f"steps-{way}", title, "", Own("closed60.mp4", measure), Goal("pictures per step", 1.0))
 
 
 def _batch(name: str, about: str) -> Row:
@@ -298,9 +303,16 @@ def _jpeg(way: str, clip: str) -> Row:
 ROWS: tuple[Row, ...] = (
     *(_cold(name, about, goal) for name, about, goal, _ in _RANDOM),
     *(_warm(name, about, goal) for name, about, _, goal in _RANDOM),
-    _step("step-forward", "step forward inside a GOP", Step(60), 1.0),
-    _step("step-back", "step back inside a GOP", Step(60, back=True), 1.0),
-    _step("step-back-known", "step back over frames just shown", Step(60, back=True, known=True), 0.0),
+    _step("step-forward", "step forward inside a GOP", Step(60)),
+    _step("step-back", "step back inside a GOP", Step(60, back=True)),
+    _step(
+        "step-back-known",
+        "step back over frames just shown",
+        Step(60, back=True, known=True),
+        Goal("pictures per frame", 0.0),
+    ),
+    _steps("forward", steps.forward),
+    _steps("back", steps.back),
     _batch("open250", "open GOPs of 250"),
     _batch("closed60", "closed GOPs of 60"),
     _yuv("yuv-gops", "closed60.mp4", "ten GOPs"),

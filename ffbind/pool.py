@@ -293,9 +293,8 @@ class EnginePool:
     def _share_memory(self) -> None:
         """Leave to kept pictures what decoders do not take."""
         taken = len(self._engines) * self._engine_bytes
-        self._samples.pictures.limit(
-            max(self._kept_bytes - taken, int(self._kept_bytes * (1 - _PARKED_SHARE)))
-        )
+        least = int(self._kept_bytes * (1 - _PARKED_SHARE))
+        self._samples.pictures.limit = max(self._kept_bytes - taken, least)
 
     def _reader(self, number: int) -> SampleReader:
         while len(self._readers) <= number:

@@ -40,8 +40,13 @@ class PictureCache:
         self._lock = threading.Lock()
         self.bytes = 0
 
+    @property
+    def limit(self) -> int:
+        """Bytes that it may take; pictures leave until they fit."""
+        return self._limit
+
+    @limit.setter
     def limit(self, limit: int) -> None:
-        """Take this many bytes from now on; pictures leave until they fit."""
         with self._lock:
             self._limit = limit
             self._make_room()

@@ -60,9 +60,6 @@ _BATCH_BYTES = 256 << 20
 _FIRST_BATCHES = (8, 32)
 """Frames of the first batches where they are wanted one after the other: the first comes soon."""
 
-_STRETCH = 16
-"""Frames decoded at once when stepping, at most."""
-
 _READ_AHEAD = 512 << 10
 """Bytes read at a time of what is near: file and memory."""
 
@@ -533,9 +530,10 @@ class Video:
     def _stretch(self, row: int, place: int, step: int) -> list[int]:
         """Rows to decode at once for a step, of this GOP only.
 
-        Backwards those before it, since the way from the IRAP is paid for once; forwards as many as keep all threads busy.
+        Backwards all before it, or as many as half of the memory for pictures holds, since the way from the IRAP is paid for once;
+        forwards as many as keep all threads busy.
         """
-        most = min(_STRETCH, self._pictures_in(self._kept_bytes // 4))
+        most = self._pictures_in(self._samples.pictures.limit // 2)
         if step == -1:
             order = self._index.order[max(0, place - most + 1) : place]
         elif step == 1 and self._threads > 1:
