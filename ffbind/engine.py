@@ -38,7 +38,8 @@ class DamageFound(Exception):
 class Engine:
     """A persistent decoder over the samples of a track. Not for use by two threads at once.
 
-    `threads`: how many samples it decodes side by side. `used`: when it last worked, by its owner's clock.
+    - `used`: when it last worked, by its owner's clock
+    - `is_careful`: it met damage, or what damage could do unnoticed, and decodes one sample after the other for good
     """
 
     def __init__(self, samples: Samples, threads: int) -> None:
@@ -48,6 +49,7 @@ class Engine:
         self._trace: Trace | None = None
         self._stats = Stats()
         self.used = 0
+        self.is_careful = False
 
     @property
     def threads(self) -> int:
@@ -121,8 +123,13 @@ class Engine:
             raise DamageFound(trace, row, CorruptError(str(error)), passed) from None
         self._standing = standing
 
+    def take_care(self) -> None:
+        """Decode one sample after the other from now on, so that it is known which one is damaged."""
+        self.is_careful = True
+        self.reopen(1)
+
     def reopen(self, threads: int) -> None:
-        """Decode so many samples side by side from now on; with 1 it is known which one is damaged."""
+        """Decode so many samples side by side from now on, from a new start."""
         opened = self._decoder.opened
         self._decoder.close()
         self._decoder = NativeDecoder(self._samples.limits, threads)

@@ -255,7 +255,7 @@ class EnginePool:
         if len(self._engines) < self._most() and all(engine.standing is not None for engine in self._engines):
             return self._open(threads)
         engine = self._least_missed(self._engines)
-        if engine.threads != threads:
+        if engine.threads != threads and not engine.is_careful:
             engine.reopen(threads)
         return engine
 
@@ -396,7 +396,7 @@ class EnginePool:
             engine.run(trace, rows, standing, worker.reader, deliver)
         except DamageFound as damage:
             if damage.row is None:
-                engine.reopen(1)
+                engine.take_care()
             raise
 
     def _trace_for(self, pending: list[int], worker: _Worker, results: dict[int, Result]) -> Trace | None:
@@ -538,7 +538,7 @@ class EnginePool:
         if self._samples.many_slices:
             for engine in worker.engines:
                 if engine.threads > 1:
-                    engine.reopen(1)
+                    engine.take_care()
 
     # What cannot be decoded
 
@@ -590,7 +590,7 @@ class EnginePool:
             self._fall_back()
             engine = worker.spare()
             if engine.threads > 1:
-                engine.reopen(1)
+                engine.take_care()
             self._run(engine, trace, rows, None, worker, lambda row, picture: None)
         trace.probed = row
 
