@@ -29,13 +29,14 @@ __all__ = [
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
 # Looked up once: all of them are asked of each sample.
-_HAS_SETS, _MANY_SLICES = lib.FFB_SAMPLE_HAS_SETS, lib.FFB_SAMPLE_MANY_SLICES
+_HAS_SETS = lib.FFB_SAMPLE_HAS_SETS
 _EOS_BEFORE, _EOS_AFTER = lib.FFB_SAMPLE_EOS_BEFORE, lib.FFB_SAMPLE_EOS_AFTER
 _NO_FIRST, _TWO_PICTURES, _OUTPUT = (
     lib.FFB_SAMPLE_NO_FIRST,
     lib.FFB_SAMPLE_TWO_PICTURES,
     lib.FFB_SAMPLE_OUTPUT,
 )
+_ALONE = lib.FFB_SAMPLE_MANY_SLICES | lib.FFB_SAMPLE_HASH
 _BRINGS = _HAS_SETS | _EOS_BEFORE | _EOS_AFTER | lib.FFB_SAMPLE_LASTING_SEI
 _MARKS = [
     (
@@ -85,7 +86,7 @@ class SampleHeader(NamedTuple):
     shown: bool  # pic_output_flag
     has_parameter_sets: bool
     brings: bool  # something that later samples need: parameter sets, an end of sequence, SEI that lasts
-    many_slices: bool  # more than one slice segment
+    alone: bool  # not to be decoded side by side with others: more than one slice segment, or a hash of the picture
     sequence_ends_before: bool  # an end-of-sequence NAL unit in front of the picture
     sequence_ends_after: bool
 
@@ -154,7 +155,7 @@ def _header(sample: Any) -> SampleHeader:
         shown=bool(flags & _OUTPUT),
         has_parameter_sets=bool(flags & _HAS_SETS),
         brings=bool(flags & _BRINGS),
-        many_slices=bool(flags & _MANY_SLICES),
+        alone=bool(flags & _ALONE),
         sequence_ends_before=bool(flags & _EOS_BEFORE),
         sequence_ends_after=bool(flags & _EOS_AFTER),
     )

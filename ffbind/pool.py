@@ -251,7 +251,7 @@ class EnginePool:
 
     def _spare(self) -> Engine:
         """Give a decoder to start anew, with all threads: one that stands nowhere, a new one, or the one that will be missed least."""
-        threads = 1 if self._samples.many_slices else self._in_work
+        threads = 1 if self._samples.one_by_one else self._in_work
         if len(self._engines) < self._most() and all(engine.standing is not None for engine in self._engines):
             return self._open(threads)
         engine = self._least_missed(self._engines)
@@ -530,12 +530,13 @@ class EnginePool:
         return worker.spare(), trace, rows, None
 
     def _stay_exact(self, worker: _Worker) -> None:
-        """Decode one sample after the other where pictures have several slices.
+        """Decode one sample after the other where pictures have several slices, or a hash.
 
         Damage that libavcodec does not notice can put a slice where another one is: then what a picture that is decoded side by side
-        with this one refers to would depend on who is faster.
+        with this one refers to would depend on who is faster. And where a hash is wrong, libavcodec takes the picture out of its
+        buffer while the next thread copies that, and crashes.
         """
-        if self._samples.many_slices:
+        if self._samples.one_by_one:
             for engine in worker.engines:
                 if engine.threads > 1:
                     engine.take_care()

@@ -95,7 +95,7 @@ class Samples:
         self.temporal_ids: NDArray[np.uint8] = index.samples["temporal_id"].copy()
         self._known_iraps = bytearray(_is_irap_kind(self.kinds).tobytes())  # by row: 1 where `kinds` says so
         self.traces = Traces(self)
-        self.many_slices = False  # a picture of more than one slice segment was met
+        self.one_by_one = False  # a sample was met that must not be decoded side by side with others
         self._failed: dict[int, FFbindError] = {}
         self.damaged: set[int] = set()
         self.lost: set[int] = (

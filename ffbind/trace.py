@@ -139,7 +139,7 @@ class Trace:
                 self._lose()
             return
         samples.learn(row, header)
-        samples.many_slices |= header.many_slices
+        samples.one_by_one |= header.alone
         if header.has_parameter_sets and header.kind is not None and not header.kind.is_irap:
             samples.meet_sets(row)
         reader.headers += 1

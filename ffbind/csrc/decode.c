@@ -181,7 +181,7 @@ static int nal_is_wanted(const ffb_nal *nal, int with_slices)
     if (ffb_nal_is_slice(nal->type))
         return with_slices;
     return (nal->type >= FFB_NAL_VPS && nal->type <= FFB_NAL_PPS) || nal->type == FFB_NAL_EOS || nal->type == FFB_NAL_EOB ||
-           (nal->type == FFB_NAL_SEI_PREFIX && (with_slices || ffb_nal_sei_lasts(nal))) ||
+           (nal->type == FFB_NAL_SEI_PREFIX && (with_slices || ffb_nal_sei_has(nal, FFB_SEI_ALTERNATIVE_TRANSFER))) ||
            (nal->type == FFB_NAL_SEI_SUFFIX && with_slices);
 }
 

@@ -60,28 +60,48 @@ size_t ffb_nal_payload(const ffb_nal *nal, uint8_t *rbsp, size_t capacity)
     return written;
 }
 
-/* Reads one of the two numbers in front of an SEI message, H.265 7.3.5: bytes of 255 and one below, added up. */
-static size_t sei_number(const uint8_t *rbsp, size_t end, size_t *at)
+/* The next byte of a payload, emulation prevention bytes left out (H.265 7.3.1.1); -1 behind the last. */
+typedef struct {
+    const ffb_nal *nal;
+    size_t at;
+    int zeros;
+} payload_cursor;
+
+static int next_byte(payload_cursor *cursor)
 {
-    size_t number = 0;
-    while (*at < end && rbsp[*at] == 0xff) {
-        number += 0xff;
-        (*at)++;
+    const ffb_nal *nal = cursor->nal;
+    if (cursor->zeros >= 2 && cursor->at < nal->size && nal->data[cursor->at] == 3) {
+        cursor->at++;
+        cursor->zeros = 0;
     }
-    return *at < end ? number + rbsp[(*at)++] : number;
+    if (cursor->at >= nal->size)
+        return -1;
+    const int byte = nal->data[cursor->at++];
+    cursor->zeros = byte == 0 ? cursor->zeros + 1 : 0;
+    return byte;
 }
 
-int ffb_nal_sei_lasts(const ffb_nal *nal)
+/* One of the two numbers in front of an SEI message, H.265 7.3.5: bytes of 255 and one below, added up; -1 at the end. */
+static int64_t sei_number(payload_cursor *cursor)
 {
-    uint8_t rbsp[1024];
-    const size_t end = ffb_nal_payload(nal, rbsp, sizeof rbsp);
-    size_t at = 0;
-    while (at + 2 < end) { /* the last byte holds the stop bit */
-        const size_t type = sei_number(rbsp, end, &at);
-        const size_t size = sei_number(rbsp, end, &at);
-        if (type == FFB_SEI_ALTERNATIVE_TRANSFER)
+    int64_t number = 0;
+    int byte;
+    while ((byte = next_byte(cursor)) == 0xff)
+        number += 0xff;
+    return byte < 0 ? -1 : number + byte;
+}
+
+int ffb_nal_sei_has(const ffb_nal *nal, int type)
+{
+    payload_cursor cursor = {nal, 2, 0};
+    for (;;) {
+        const int64_t found = sei_number(&cursor);
+        int64_t size = sei_number(&cursor);
+        if (size < 0)
+            return 0;
+        if (found == type)
             return 1;
-        at += size;
+        while (size > 0 && next_byte(&cursor) >= 0)
+            size--;
     }
-    return 0;
 }

@@ -24,8 +24,10 @@ enum {
     FFB_NAL_SEI_SUFFIX = 40
 };
 
-/* SEI payload type, H.265 D.2.1. */
-enum { FFB_SEI_ALTERNATIVE_TRANSFER = 147 };
+/* SEI payload types, H.265 D.2.1:
+ * - alternative transfer characteristics (D.3.38) hold for later pictures too, until the sequence ends, and change how they look
+ * - the decoded picture hash (D.3.19) stands in a suffix SEI; in a prefix SEI as an early draft had it, which libavcodec takes too */
+enum { FFB_SEI_ALTERNATIVE_TRANSFER = 147, FFB_SEI_HASH = 132, FFB_SEI_DRAFT_HASH = 256 };
 
 /* One NAL unit, header included. A view: the bytes belong to the sample's owner. */
 typedef struct ffb_nal {
@@ -59,8 +61,7 @@ int ffb_nal_is_slice(int type);
  * (H.265 7.3.1.1). Returns the number of bytes written. `rbsp` belongs to the caller. */
 size_t ffb_nal_payload(const ffb_nal *nal, uint8_t *rbsp, size_t capacity);
 
-/* Tells whether a prefix SEI NAL unit says something of later pictures that changes how they look: alternative transfer characteristics
- * (H.265 D.3.38) hold until the sequence ends. Messages behind the first kilobyte are not seen. */
-int ffb_nal_sei_lasts(const ffb_nal *nal);
+/* Tells whether an SEI NAL unit holds a message of a payload type (H.265 D.2.1). The unit is only read. */
+int ffb_nal_sei_has(const ffb_nal *nal, int type);
 
 #endif

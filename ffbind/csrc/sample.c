@@ -129,8 +129,13 @@ static int walk_sample(ffb_params *params, const uint8_t *data, size_t size, int
             if (params && ffb_params_add(params, nal.data, nal.size) < 0)
                 result = FFB_SAMPLE_BAD_SETS;
         } else if (nal.type == FFB_NAL_SEI_PREFIX) {
-            if (ffb_nal_sei_lasts(&nal))
+            if (ffb_nal_sei_has(&nal, FFB_SEI_ALTERNATIVE_TRANSFER))
                 sample->flags |= FFB_SAMPLE_LASTING_SEI;
+            if (ffb_nal_sei_has(&nal, FFB_SEI_DRAFT_HASH))
+                sample->flags |= FFB_SAMPLE_HASH;
+        } else if (nal.type == FFB_NAL_SEI_SUFFIX) {
+            if (ffb_nal_sei_has(&nal, FFB_SEI_HASH))
+                sample->flags |= FFB_SAMPLE_HASH;
         } else if (nal.type == FFB_NAL_EOS || nal.type == FFB_NAL_EOB) {
             sample->flags |= sample->nal_type < 0 ? FFB_SAMPLE_EOS_BEFORE : FFB_SAMPLE_EOS_AFTER;
         } else if (ffb_nal_is_slice(nal.type)) {

@@ -12,8 +12,9 @@ enum {
     FFB_SAMPLE_OUTPUT = 8,       /* pic_output_flag, 1 where absent */
     FFB_SAMPLE_NO_FIRST = 16,    /* slices, but not the first one of the picture */
     FFB_SAMPLE_TWO_PICTURES = 32, /* more than one first slice */
-    FFB_SAMPLE_LASTING_SEI = 64, /* SEI that later pictures are shown by (ffb_nal_sei_lasts) */
-    FFB_SAMPLE_MANY_SLICES = 128 /* more than one slice segment */
+    FFB_SAMPLE_LASTING_SEI = 64, /* SEI that later pictures are shown by (alternative transfer characteristics) */
+    FFB_SAMPLE_MANY_SLICES = 128, /* more than one slice segment */
+    FFB_SAMPLE_HASH = 256        /* an SEI with a hash of the picture */
 };
 enum { FFB_MAX_REFERENCES = 65 };
 enum {

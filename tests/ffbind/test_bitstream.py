@@ -1130,3 +1130,33 @@ def test_random_samples_of_real_files_changed(find: Callable[[str], Path]) -> No
         with contextlib.suppress(CorruptError):
             sets.read(changed, 4)
     assert sets.read(good, 4) == expected
+
+
+@pytest.mark.parametrize(
+    ("nal_type", "messages", "alone"),
+    [
+        (40, b"\x84\x01\x00", True),
+        (40, b"\x01\x03abc\x84\x01\x00", True),
+        (40, b"\x01\x03\x84\x01\x00", False),
+        (39, b"\x84\x01\x00", False),  # in a prefix SEI 132 is no hash
+        (39, b"\xff\x01\x01\x00", True),
+        (39, b"\x05" + b"\xff" * 20 + b"\x00" + b"x" * 5100 + b"\xff\x01\x01\x00", True),
+        (
+            39,
+            b"\x05\x06\x00\x00\x03\x01\x00\x00\x03\x01\xff\x01\x01\x00",
+            True,
+        ),  # emulation prevention does not count
+        (40, b"\x84", True),  # cut short: whatever a decoder makes of it
+        (40, b"", False),
+        (40, b"\xff" * 40, False),
+    ],
+)
+def test_a_picture_with_a_hash_is_not_decoded_side_by_side(
+    nal_type: int, messages: bytes, alone: bool
+) -> None:
+    sps, pps = Sps(), Pps()
+    sets = ParameterSets([sps.write(), pps.write()])
+    sei = bytes([nal_type << 1, 1]) + messages + b"\x80"
+    picture = Slice(kind=21).write(sps, pps)
+    units = (sei, picture) if nal_type == 39 else (picture, sei)
+    assert sets.read(sample_of(*units), 4).alone is alone

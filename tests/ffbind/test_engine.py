@@ -175,13 +175,30 @@ def test_leading_pictures_alone_on_several_threads(threads: int, clip: Clip) -> 
     track.decode(*track.rasl)
 
 
-def test_pictures_of_several_slices_are_decoded_one_by_one(clip: Clip) -> None:
+@pytest.mark.parametrize("name", ["slices.mp4", "open_gop.mp4"])
+def test_pictures_of_several_slices_or_with_a_hash_are_decoded_one_by_one(name: str, clip: Clip) -> None:
     """Where damage puts one slice over another, what is decoded side by side would depend on who is faster."""
-    path = clip("slices.mp4")
+    path = clip(name)
     track = Track(path.read_bytes(), linear_decode(path), threads=4)
     track.decode(5)
-    assert track.samples.many_slices
+    assert track.samples.one_by_one
     assert {engine.threads for engine in track.pool._engines} == {1}
+
+
+def test_wrong_hashes_on_several_threads(clip: Clip) -> None:
+    """A picture whose hash is wrong is damaged. (Decoded side by side, libavcodec drops it while another thread copies it.)"""
+    data = bytearray(clip("open_gop.mp4").read_bytes())
+    with ffbind.open(bytes(data)) as video:
+        index = video.index
+        for offset, size in zip(
+            index.samples["offset"].tolist(), index.samples["size"].tolist(), strict=True
+        ):
+            hashed = data.rindex(b"\x50\x01\x84", offset, offset + size)  # a suffix SEI, payload type 132
+            data[hashed + 8] ^= 0xFF
+    with ffbind.open(bytes(data), index=index, threads=4) as video:
+        for place in (13, 3, 17):
+            with pytest.raises(ffbind.CorruptError):
+                video[place]
 
 
 def without_suffix_sei(sample: bytes) -> bytes:
