@@ -255,11 +255,13 @@ def _show(
         for stage in STAGES:
             row(f"  {stage}", [_milliseconds(each.medians[stage]) for each in receipts])
         heading("from the store")
+        row("  frames", [f"{each.frames - each.cached} of {each.frames}" for each in receipts])
+        waits = ["-" if each.fetch_median is None else _milliseconds(each.fetch_median) for each in receipts]
+        row("  their fetch, median", waits)
         row("  requests per frame", [f"{each.requests_per_frame:.2f}" for each in receipts])
         row("  bytes per frame", [human_bytes(each.bytes_per_frame) for each in receipts])
         row("  bytes per JPEG byte", [f"{each.fetched_to_jpeg:.2f}" for each in receipts])
         row("  fetched ahead, unused", [human_bytes(each.ahead_bytes) for each in receipts])
-        row("  frames from the cache", [f"{each.cached} of {each.frames}" for each in receipts])
     heading("to the client")
     row("  JPEG in all", [human_bytes(sum(run.sizes)) for run in runs])
     row("  JPEG average", [human_bytes(sum(run.sizes) / max(run.received, 1)) for run in runs])

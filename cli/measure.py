@@ -26,7 +26,7 @@ class Receipts:
     - `requests`, `fetched_bytes`: what the store was asked for on their account; `ahead_bytes`: what had been fetched ahead and not
       been needed at the end
     - `jpeg_bytes`: bytes of their pictures
-    - `medians`: seconds, by stage
+    - `medians`: seconds, by stage; `fetch_median`: seconds of `fetch` where something was fetched, None where nothing was
     """
 
     frames: int
@@ -36,6 +36,7 @@ class Receipts:
     ahead_bytes: int
     jpeg_bytes: int
     medians: dict[str, float]
+    fetch_median: float | None
 
     @classmethod
     def of(cls, announcements: Iterable[Frame]) -> Receipts | None:
@@ -44,6 +45,7 @@ class Receipts:
         if not frames:
             return None
         timings = [frame.timing for frame in frames if frame.timing is not None]
+        fetched = [frame.timing for frame in frames if frame.timing is not None and frame.source == "store"]
         return cls(
             frames=len(frames),
             cached=sum(frame.source == "cache" for frame in frames),
@@ -52,6 +54,7 @@ class Receipts:
             ahead_bytes=frames[-1].ahead_bytes or 0,
             jpeg_bytes=sum(frame.size for frame in frames),
             medians={stage: _median(timings, stage) for stage in STAGES},
+            fetch_median=_median(fetched, "fetch") if fetched else None,
         )
 
     @property
@@ -79,6 +82,7 @@ class Receipts:
             "fetched_to_jpeg": self.fetched_to_jpeg,
             "ahead_bytes": self.ahead_bytes,
             "median": self.medians,
+            "median_fetch_from_store": self.fetch_median,
         }
 
 

@@ -13,6 +13,7 @@ from ffbind.errors import FFbindError, SourceChangedError, SourceError
 from ffbind.pieces import Piece, Pieces, cut, join_ranges
 
 from .storage import ObjectInfo, Storage
+from .storage.ranged import requests_sent
 
 __all__ = ["Fetcher", "Spent"]
 
@@ -22,7 +23,7 @@ _GAP = 64 * 1024
 
 @dataclass(slots=True)
 class Spent:
-    """Requests to the store that were answered, and their bytes."""
+    """Requests to the store, each try of its own, and the bytes that they brought. What was not answered in the end is not in here."""
 
     requests: int = 0
     bytes: int = 0
@@ -31,12 +32,13 @@ class Spent:
 class _Part(Piece):
     """What one request brings: the task that waits for it while it is in flight, and why it did not come."""
 
-    __slots__ = ("error", "task")
+    __slots__ = ("error", "requests", "task")
 
     def __init__(self, start: int, end: int) -> None:
         super().__init__(start, end)
         self.task: asyncio.Task[None] | None = None
         self.error: Exception | None = None
+        self.requests = 0
 
 
 class Fetcher:
@@ -102,9 +104,9 @@ class Fetcher:
         tasks = {part.task for parts in needed for part in parts if part.task is not None}
         await asyncio.gather(*map(asyncio.shield, tasks))
         if spent is not None:
-            answered = [part.size for part in asked if part.error is None]
-            spent.requests += len(answered)
-            spent.bytes += sum(answered)
+            answered = [part for part in asked if part.error is None]
+            spent.requests += sum(part.requests for part in answered)
+            spent.bytes += sum(part.size for part in answered)
         for part in (part for parts in needed for part in parts):
             if part.error is not None:
                 # An error of its own for each read, as raising one changes it.
@@ -144,8 +146,8 @@ class Fetcher:
 
     async def _fetch(self, info: ObjectInfo, part: _Part) -> None:
         try:
-            data = await asyncio.get_running_loop().run_in_executor(
-                self._executor, self._storage.read_range, info, part.start, part.size
+            data, part.requests = await asyncio.get_running_loop().run_in_executor(
+                self._executor, self._read, info, part.start, part.size
             )
             if len(data) != part.size:
                 raise SourceError(
@@ -163,7 +165,7 @@ class Fetcher:
             return
         finally:
             part.task = None
-        self.store_reads += 1
+        self.store_reads += part.requests
         self.store_bytes += part.size
         part.data = memoryview(data)
         if part in self._objects.get(info, ()):
@@ -173,6 +175,12 @@ class Fetcher:
             oldest, its = self._kept.popitem(last=False)
             self._held -= oldest.size
             self._remove(its, oldest)
+
+    def _read(self, info: ObjectInfo, offset: int, length: int) -> tuple[bytes, int]:
+        """Read from the store, and say how many requests that took. A folder sends none: each of its reads counts as one."""
+        before = requests_sent()
+        data = self._storage.read_range(info, offset, length)
+        return data, max(1, requests_sent() - before)
 
     def _remove(self, info: ObjectInfo, part: _Part) -> None:
         pieces = self._objects.get(info)

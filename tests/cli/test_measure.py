@@ -88,6 +88,7 @@ def test_receipts_are_added_up() -> None:
         "fetched_to_jpeg": 4000 / 3000,
         "ahead_bytes": 502,
         "median": {"queue": 0.006, "fetch": 0.0, "decode": 0.003, "encode": 0.002},
+        "median_fetch_from_store": 0.025,
     }
 
 

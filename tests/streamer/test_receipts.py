@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import run_faulty
+from faults import Kind, by_chance, run_faulty
 from stores import ACCESS_KEY, SECRET_KEY, Store, bucket_of
 
 import ffbind
@@ -242,6 +242,25 @@ async def test_sums_are_the_counters_of_a_real_store(
             last = await client.settled(131)
             assert client.requests + last["ahead_requests"] == storage.requests - requests
             assert client.bytes + last["ahead_bytes"] == counted.endpoint.sent - sent
+
+
+async def test_each_try_is_a_request(minio: Store, far: Path, table: Table, connect: Any) -> None:
+    """A third of the answers break, and are asked for again until they are whole."""
+    bucket = bucket_of(minio)
+    minio.admin().fput_object(bucket_name=bucket, object_name="far.mp4", file_path=str(far))
+    with run_faulty(minio) as counted:
+        async with asking(bucket_settings(counted.store, bucket, s3_tries=30), table, connect) as client:
+            storage = client.fetcher._storage
+            assert isinstance(storage, S3Storage)
+            requests = storage.requests
+            kinds = (Kind.RESET, Kind.SLOW_DOWN, Kind.SHORT_BODY)
+            counted.endpoint.plan = by_chance(8, 0.3, late=0, kinds=kinds)
+            for place in range(5, 300, 30):
+                answer = await client.ask(place)
+                assert answer["requests"] >= 1
+            assert counted.endpoint.broken
+            last = await client.settled(275)
+            assert client.requests + last["ahead_requests"] == storage.requests - requests > 11
 
 
 async def test_the_latency_of_the_store_is_in_fetch(
