@@ -68,7 +68,7 @@ class Receipts:
     @property
     def fetched_to_jpeg(self) -> float:
         """Bytes fetched for each byte of JPEG."""
-        return self.fetched_bytes / self.jpeg_bytes
+        return self.fetched_bytes / max(self.jpeg_bytes, 1)
 
     def record(self) -> dict[str, object]:
         """Give all figures under plain names, in seconds and bytes, for `--json`."""

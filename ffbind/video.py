@@ -207,10 +207,10 @@ class Video:
         if far is None:
             return Stats()
         return Stats(
+            used_reads=far.used_reads,  # before those that they are a part of, which threads add to
+            used_bytes=far.used_bytes,
             source_reads=far.reads,
             source_bytes=far.bytes,
-            used_reads=far.used_reads,
-            used_bytes=far.used_bytes,
             wait_us=round(far.wait_seconds * 1e6),
         )
 
