@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from operator import add, sub
+from operator import add, attrgetter, sub
 
 __all__ = ["Stats"]
 
@@ -50,6 +50,8 @@ class Stats:
         return self._combined(sub, other)
 
     def _combined(self, operation: Callable[[int, int], int], other: Stats) -> Stats:
-        return Stats(
-            *(operation(getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
-        )
+        return Stats(*map(operation, _values(self), _values(other)))
+
+
+_values = attrgetter(*(field.name for field in fields(Stats)))
+"""All counters in the order of the class; looked up once, since a server takes differences with each frame."""
