@@ -1,4 +1,4 @@
-"""`streamer bench`: frames a second and latency of a server, as a client sees them over the protocol."""
+"""`streamer bench`: frames a second, latency, and what frames take of the store, as a client sees them over the protocol."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,13 +21,14 @@ from streamer.storage import S3Options, bucket_and_key, is_url
 
 from .child import ServerProcess, own_server
 from .console import Mistake, examples, human_bytes, out, progress, say
-from .measure import PERCENTILES, Measurement
+from .measure import PERCENTILES, STAGES, Measurement, Receipts
 from .source import file_name, to_open
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from ffbind.index import VideoIndex
+    from streamer.messages import Frame
 
 __all__ = ["EXAMPLES", "Pattern", "Wanted", "choose", "command"]
 
@@ -82,7 +83,8 @@ def command(
 
     The offsets come from the index of VIDEO; everything else goes over the WebSocket protocol. Latency runs
     from sending a request to the last byte of its JPEG. The run is repeated with one request in flight, for
-    the latency of an idle server.
+    the latency of an idle server; it finds what the first run left in the caches. Where the time of a frame
+    goes, and how many requests to the store it takes, is what the server's receipts say.
 
     The exit status is 1 when any frame was answered by an error.
     """
@@ -166,13 +168,13 @@ async def _run(
 ) -> Measurement:
     sent: dict[int, float] = {}
     latencies: list[float] = []
-    sizes: list[int] = []
+    announced: list[Frame] = []
     codes: list[str] = []
 
     async def send(index: int) -> None:
         frame = wanted[index]
         sent[index] = time.perf_counter()
-        await client.request_frames(frame.irap_offset, [(frame.offset, index)])
+        await client.request_frames(frame.irap_offset, [(frame.offset, index)], timing=True)
 
     cpu = time.process_time()
     start = time.perf_counter()
@@ -189,7 +191,7 @@ async def _run(
         asked = sent.pop(answer.index)
         if isinstance(answer, FrameAnswer):
             latencies.append(now - asked)
-            sizes.append(len(answer.jpeg))
+            announced.append(answer.meta)
         else:
             codes.append(answer.code)
         if following < len(wanted):
@@ -200,10 +202,11 @@ async def _run(
         requested=len(wanted),
         in_flight=in_flight,
         latencies=tuple(latencies),
-        sizes=tuple(sizes),
+        sizes=tuple(frame.size for frame in announced),
         codes=tuple(codes),
         seconds=now - start,
         client_cpu=time.process_time() - cpu,
+        receipts=Receipts.of(announced),
     )
 
 
@@ -221,6 +224,8 @@ def _json(main: Measurement, single: Measurement | None, server_cpu: float | Non
 def _show(
     what: str, pattern: Pattern, main: Measurement, single: Measurement | None, server_cpu: float | None
 ) -> None:
+    from rich.table import Table
+
     title, figures = main.block().split("\n", 1)
     say("")
     out.print(title, style="bold cyan")
@@ -229,19 +234,47 @@ def _show(
     say(f"{what}, {pattern}, one frame a request")
     say("")
     runs = [main] if single is None else [main, single]
-    say(_line("", [f"{run.in_flight} in flight" for run in runs]))
-    say(_line("frames a second", [f"{run.frames_per_second:.1f}" for run in runs]))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
+    table.add_column("")
+    for run in runs:
+        table.add_column(f"{run.in_flight} in flight", justify="right")
+
+    def row(name: str, values: Iterable[str]) -> None:
+        table.add_row(name, *values)
+
+    def heading(name: str) -> None:
+        table.add_row("")
+        table.add_row(name, style="bold")
+
+    row("frames a second", [f"{run.frames_per_second:.1f}" for run in runs])
     for name, at in PERCENTILES:
-        say(_line(f"latency {name}", [f"{run.percentile(at) * 1000:.1f}ms" for run in runs]))
-    say(_line("JPEG in all", [human_bytes(sum(run.sizes)) for run in runs]))
-    say(_line("JPEG average", [human_bytes(sum(run.sizes) / max(run.received, 1)) for run in runs]))
-    say(_line("client CPU", [f"{run.client_cpu:.2f}s" for run in runs]))
-    for code in sorted({code for run in runs for code in run.codes}):
-        say(_line(f"error {code}", [str(run.errors().get(code, 0)) for run in runs]))
+        row(f"latency {name}", [_milliseconds(run.percentile(at)) for run in runs])
+    receipts = [run.receipts for run in runs if run.receipts is not None]
+    if len(receipts) == len(runs):
+        heading("where the time goes, median")
+        for stage in STAGES:
+            row(f"  {stage}", [_milliseconds(each.medians[stage]) for each in receipts])
+        heading("from the store")
+        row("  frames", [f"{each.frames - each.cached} of {each.frames}" for each in receipts])
+        waits = ["-" if each.fetch_median is None else _milliseconds(each.fetch_median) for each in receipts]
+        row("  their fetch, median", waits)
+        row("  requests per frame", [f"{each.requests_per_frame:.2f}" for each in receipts])
+        row("  bytes per frame", [human_bytes(each.bytes_per_frame) for each in receipts])
+        row("  bytes per JPEG byte", [f"{each.fetched_to_jpeg:.2f}" for each in receipts])
+        row("  fetched ahead, unused", [human_bytes(each.ahead_bytes) for each in receipts])
+    heading("to the client")
+    row("  JPEG in all", [human_bytes(sum(run.sizes)) for run in runs])
+    row("  JPEG average", [human_bytes(sum(run.sizes) / max(run.received, 1)) for run in runs])
+    row("  client CPU", [f"{run.client_cpu:.2f} s" for run in runs])
+    if codes := sorted({code for run in runs for code in run.codes}):
+        heading("errors")
+        for code in codes:
+            row(f"  {code}", [str(run.errors().get(code, 0)) for run in runs])
+    out.print(table)
     if server_cpu is not None:
         say("")
-        say(f"server CPU: {server_cpu:.2f}s for start-up and all runs, decode lanes included")
+        say(f"server CPU: {server_cpu:.2f} s for start-up and all runs, decode lanes included")
 
 
-def _line(name: str, values: list[str]) -> str:
-    return f"{name:<16}" + "".join(f"{value:>16}" for value in values)
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms"

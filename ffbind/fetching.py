@@ -10,18 +10,19 @@ threads, which live as long as there is something to fetch.
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import NoReturn
+from typing import NamedTuple, NoReturn, Protocol, runtime_checkable
 
 from .errors import ArgumentError, ClosedError, FFbindError, SourceError
 from .pieces import Piece, Pieces, cut, join_ranges
-from .sources import Source, read_exactly
+from .sources import Source, as_exactly
 
-__all__ = ["FetchSettings", "FetchingSource"]
+__all__ = ["Cost", "CountingSource", "FetchSettings", "FetchingSource"]
 
 _LARGEST = 8 << 20
 """Bytes of one request: more is several side by side, so that the first bytes can be worked on while the last ones come."""
@@ -53,6 +54,21 @@ class FetchSettings:
             )
 
 
+class Cost(NamedTuple):
+    """What a read took of the store: requests that were answered, and their bytes."""
+
+    requests: int
+    bytes: int
+
+
+@runtime_checkable
+class CountingSource(Source, Protocol):
+    """A source with a cache of its own, so that a read is not always one request: it says what each one cost."""
+
+    def read_counted(self, offset: int, length: int) -> tuple[bytes | bytearray | memoryview, Cost]:
+        """Read a range like `Source.read_at`, and say what that took."""
+
+
 class _State(Enum):
     QUEUED = auto()
     IN_FLIGHT = auto()
@@ -63,7 +79,7 @@ class _State(Enum):
 class _Part(Piece):
     """What one request brings. `done` is set when it is at hand or gone; `error` says why it is gone, None: it was only dropped."""
 
-    __slots__ = ("done", "error", "state", "wanted")
+    __slots__ = ("cost", "done", "error", "state", "used", "wanted")
 
     def __init__(self, start: int, end: int) -> None:
         super().__init__(start, end)
@@ -71,17 +87,24 @@ class _Part(Piece):
         self.done = threading.Event()
         self.error: BaseException | None = None
         self.wanted = False  # a read needs it: it does not wait for room
+        self.cost = Cost(0, 0)
+        self.used = False
 
 
 class FetchingSource:
     """A `Source` over another one, with a cache bounded in bytes, for several threads at once.
 
     Nothing is asked for twice while it is at hand or in flight. What fails is told to the reads that need it and to no others, and is
-    asked for again by the next one. Of the source only `size`, `identity` and `read_at` are used; it is not closed here.
+    asked for again by the next one. Of the source only `size`, `identity` and `read_at` are used (`read_counted` where it has it);
+    it is not closed here.
+
+    `reads`, `bytes`: requests that were answered so far; `used_reads`, `used_bytes`: those that a read has used, the first of them
+    counts; `waits`: reads that found something not at hand, `wait_seconds`: how long they waited.
     """
 
     def __init__(self, source: Source, settings: FetchSettings | None = None) -> None:
         self.source = source
+        self._counting = source if isinstance(source, CountingSource) else None
         self.settings = settings or FetchSettings()
         self._size = source.size
         self._lock = threading.Lock()
@@ -95,7 +118,10 @@ class FetchingSource:
         self._unread_bytes = 0
         self.reads = 0
         self.bytes = 0
-        self.waits = 0  # reads that found something not at hand
+        self.used_reads = 0
+        self.used_bytes = 0
+        self.waits = 0
+        self.wait_seconds = 0.0
 
     @property
     def size(self) -> int:
@@ -139,6 +165,7 @@ class FetchingSource:
                 self._start(part for part in parts[len(needed) :] if part.state is _State.QUEUED)
                 waits = any(part.state is not _State.AT_HAND for part in needed)
                 self.waits += waits
+                began = time.perf_counter() if waits else 0.0
                 mine = self._take(needed) if waits else None
                 if mine is not None:
                     self._start(part for part in needed if part.state is _State.QUEUED)
@@ -149,6 +176,8 @@ class FetchingSource:
             if waits:
                 for part in needed:
                     part.done.wait()
+                with self._lock:
+                    self.wait_seconds += time.perf_counter() - began
             found = self._found(needed, offset, end, far)
             if found is not None:
                 return found
@@ -286,6 +315,10 @@ class FetchingSource:
                     return None
             for part in needed:
                 self._read(part)
+                if not part.used:
+                    part.used = True
+                    self.used_reads += part.cost.requests
+                    self.used_bytes += part.cost.bytes
                 if part in self._kept:
                     self._kept.move_to_end(part)
             self._evict()
@@ -295,9 +328,10 @@ class FetchingSource:
     def _fetch(self, part: _Part) -> None:
         """Ask the source for a part and tell all who wait for it. Raises nothing but what ends the thread itself."""
         data: memoryview | None = None
+        cost = Cost(0, 0)
         error: BaseException | None = None
         try:
-            data = read_exactly(self.source, part.start, part.size)
+            data, cost = self._ask(part)
         except Exception as failure:
             error = failure
         finally:
@@ -308,8 +342,9 @@ class FetchingSource:
                         part.error = error
                         self._drop(part)
                     else:
-                        self.reads += 1
-                        self.bytes += part.size
+                        self.reads += cost.requests
+                        self.bytes += cost.bytes
+                        part.cost = cost
                         self._held += part.size
                         part.data = data
                         part.state = _State.AT_HAND
@@ -317,6 +352,13 @@ class FetchingSource:
                             self._kept[part] = None
                         self._evict()
                         part.done.set()
+
+    def _ask(self, part: _Part) -> tuple[memoryview, Cost]:
+        if self._counting is None:
+            found, cost = self.source.read_at(part.start, part.size), Cost(1, part.size)
+        else:
+            found, cost = self._counting.read_counted(part.start, part.size)
+        return as_exactly(found, part.start, part.size), cost
 
     def _work(self, first: _Part) -> None:
         part: _Part | None = first

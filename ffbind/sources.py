@@ -22,6 +22,7 @@ __all__ = [
     "FileSource",
     "Source",
     "SourceLike",
+    "as_exactly",
     "as_source",
     "as_view",
     "read_exactly",
@@ -236,7 +237,12 @@ def as_view(data: object, offset: int) -> memoryview:
 
 def read_exactly(source: Source, offset: int, length: int) -> memoryview:
     """Read `length` bytes at `offset`; a shorter answer is an error, a longer one too."""
-    view = as_view(source.read_at(offset, length), offset)
+    return as_exactly(source.read_at(offset, length), offset, length)
+
+
+def as_exactly(data: object, offset: int, length: int) -> memoryview:
+    """View what a read returned as `length` bytes; SourceError where it is no such thing, or shorter or longer."""
+    view = as_view(data, offset)
     if len(view) != length:
         raise SourceError(
             f"asked for {length} bytes at offset {offset}, got {len(view)}: the file was cut short while it was open, "

@@ -199,14 +199,20 @@ class Video:
             own = Stats(
                 pictures_reused=self._reused, source_reads=self._reader.reads, source_bytes=self._reader.bytes
             )
-            reads, read = self._fetched()
-            own.source_reads += reads - self._fetched_before[0]
-            own.source_bytes += read - self._fetched_before[1]
-            return self._pool.stats + own
+            return self._pool.stats + own + self._fetched() - self._fetched_before
 
-    def _fetched(self) -> tuple[int, int]:
-        """Requests answered by a source that is far, and their bytes, since it was opened: first the file's tables, then samples."""
-        return (0, 0) if self._fetching is None else (self._fetching.reads, self._fetching.bytes)
+    def _fetched(self) -> Stats:
+        """What a source that is far has done since it was opened: first for the file's tables, then for samples."""
+        far = self._fetching
+        if far is None:
+            return Stats()
+        return Stats(
+            used_reads=far.used_reads,  # before those that they are a part of, which threads add to
+            used_bytes=far.used_bytes,
+            source_reads=far.reads,
+            source_bytes=far.bytes,
+            wait_us=round(far.wait_seconds * 1e6),
+        )
 
     def __len__(self) -> int:
         """Count the frames shown."""

@@ -43,7 +43,7 @@ class SetVideoError(ClientError):
 
 @dataclass(frozen=True, slots=True)
 class FrameAnswer:
-    """A frame: `index` as it was asked with, byte `offset` of its sample, its JPEG, its announcement."""
+    """A frame: `index` as it was asked with, byte `offset` of its sample, its JPEG, its announcement (with the receipt)."""
 
     index: int
     offset: int
@@ -113,10 +113,15 @@ class Client:
                 raise ClientError("the server refused the video without saying why")
             raise SetVideoError(reason.code, reason.message)
 
-    async def request_frames(self, irap_offset: int, frames: Iterable[tuple[int, int]]) -> None:
-        """Ask for frames, `(offset, index)` each, that can be decoded from the IRAP at `irap_offset`."""
+    async def request_frames(
+        self, irap_offset: int, frames: Iterable[tuple[int, int]], *, timing: bool = False
+    ) -> None:
+        """Ask for frames, `(offset, index)` each, that can be decoded from the IRAP at `irap_offset`.
+
+        `timing`: with a receipt in the `meta` of each answer, as far as the server gives them.
+        """
         wanted = tuple(FrameRequest(offset=offset, index=index) for offset, index in frames)
-        await self._send(encode(RequestFrames(irap_offset=irap_offset, frames=wanted)))
+        await self._send(encode(RequestFrames(irap_offset=irap_offset, frames=wanted, timing=timing)))
 
     async def answer(self) -> Answer:
         """Wait for the next answer; they come in the order of the requests. Raises ClientError at the end."""

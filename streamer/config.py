@@ -115,7 +115,7 @@ class Settings:
     s3_session_token: str = ""
     """Session token, with temporary keys."""
     s3_connections: int = 16
-    """Connections to the store that are kept open."""
+    """Connections to the store that are kept open, and reads of frames that go side by side."""
     s3_connect_timeout: float = 5.0
     """Seconds until a connection to the store stands."""
     s3_read_timeout: float = 10.0

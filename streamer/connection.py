@@ -14,6 +14,7 @@ client sends.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from .messages import (
     Frame,
     FrameError,
     MessageError,
+    Receipt,
     RequestFrames,
     SetVideo,
     VideoSet,
@@ -72,6 +74,8 @@ class Decode:
     ticket: int
     offset: int
     irap_offset: int
+    asked: float | None = None
+    """When the request came, by the connection's clock, where it wants a receipt; else None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,7 @@ class _Answer:
     index: int = 0
     offset: int = 0
     irap_offset: int = 0
+    asked: float | None = None
     given_out: bool = False
 
 
@@ -110,11 +115,12 @@ class Connection:
 
     `receive_text` and `receive_binary` take what the client sends, `video_opened`, `video_failed`,
     `frame_done`, `frame_failed` and `sent` what the shell has done. After each call, `actions()` gives what
-    is to be done next, in order.
+    is to be done next, in order. `clock` gives seconds, for the receipts of frames.
     """
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits or Limits()
+        self._clock = clock
         self._actions: list[Action] = []
         self._answers: deque[_Answer] = deque()
         self._waiting: deque[_Answer] = deque()
@@ -208,12 +214,12 @@ class Connection:
         self._answer_error(code, message)
         self._continue()
 
-    def frame_done(self, ticket: int, jpeg: bytes) -> None:
-        """Report the picture of a ticket; a ticket that was cancelled is ignored."""
+    def frame_done(self, ticket: int, jpeg: bytes, receipt: Receipt | None = None) -> None:
+        """Report the picture of a ticket, with its receipt if one was wanted; a ticket that was cancelled is ignored."""
         answer = self._working.pop(ticket, None)
         if answer is not None:
             self._bytes_ahead += len(jpeg)
-            self._finish(answer, Frame(index=answer.index, offset=answer.offset, size=len(jpeg)), jpeg)
+            self._finish(answer, Frame.of(answer.index, answer.offset, len(jpeg), receipt), jpeg)
             self._advance()
 
     def frame_failed(self, ticket: int, code: Code, message: str) -> None:
@@ -312,12 +318,14 @@ class Connection:
                 f"{limits.frames_in_flight}; ask again when some have arrived",
             )
         else:
+            asked = self._clock() if message.timing else None
             for wanted in message.frames:
                 answer = _Answer(
                     ticket=self._next_ticket,
                     index=wanted.index,
                     offset=wanted.offset,
                     irap_offset=message.irap_offset,
+                    asked=asked,
                 )
                 self._next_ticket += 1
                 self._unanswered += 1
@@ -365,4 +373,4 @@ class Connection:
             answer.given_out = True
             self._frames_ahead += 1
             self._working[answer.ticket] = answer
-            self._actions.append(Decode(answer.ticket, answer.offset, answer.irap_offset))
+            self._actions.append(Decode(answer.ticket, answer.offset, answer.irap_offset, answer.asked))

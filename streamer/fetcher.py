@@ -7,27 +7,38 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from copy import copy
+from dataclasses import dataclass
 
-from ffbind.errors import FFbindError, SourceError
+from ffbind.errors import FFbindError, SourceChangedError, SourceError
 from ffbind.pieces import Piece, Pieces, cut, join_ranges
 
 from .storage import ObjectInfo, Storage
+from .storage.ranged import requests_sent
 
-__all__ = ["Fetcher"]
+__all__ = ["Fetcher", "Spent"]
 
 _GAP = 64 * 1024
 """Bytes between two ranges of one read that are fetched and thrown away rather than asked for around."""
 
 
+@dataclass(slots=True)
+class Spent:
+    """Requests to the store, each try of its own, and the bytes that they brought. What was not answered in the end is not in here."""
+
+    requests: int = 0
+    bytes: int = 0
+
+
 class _Part(Piece):
     """What one request brings: the task that waits for it while it is in flight, and why it did not come."""
 
-    __slots__ = ("error", "task")
+    __slots__ = ("error", "requests", "task")
 
     def __init__(self, start: int, end: int) -> None:
         super().__init__(start, end)
         self.task: asyncio.Task[None] | None = None
         self.error: Exception | None = None
+        self.requests = 0
 
 
 class Fetcher:
@@ -35,7 +46,8 @@ class Fetcher:
 
     What was read is kept by object and identity: bytes of a replaced object are never mixed with the new one's. What is at hand or
     in flight is not asked for again, whoever reads it; what fails is told to those who wait for it, and asked for again by the next
-    one. Used on the event loop only; the store is called in `executor`.
+    one. An object that was replaced stays so: the store is not asked for it again before it was `found` anew. Used on the event
+    loop only; the store is called in `executor`.
     """
 
     def __init__(self, storage: Storage, executor: Executor, *, cache_bytes: int) -> None:
@@ -45,6 +57,7 @@ class Fetcher:
         self._objects: dict[ObjectInfo, Pieces[_Part]] = {}
         self._kept: OrderedDict[_Part, ObjectInfo] = OrderedDict()  # at hand, least recently used first
         self._held = 0
+        self._changed: dict[ObjectInfo, SourceChangedError] = {}
         self.store_reads = 0
         self.store_bytes = 0
 
@@ -65,8 +78,15 @@ class Fetcher:
             found.append((held, start, end))
         return [self._cut(*each) for each in found]
 
-    async def read(self, info: ObjectInfo, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
-        """Answer from cache and store, missing runs side by side. Raises what `Storage.read_range` raises."""
+    async def read(
+        self, info: ObjectInfo, ranges: Sequence[tuple[int, int]], spent: Spent | None = None
+    ) -> list[memoryview]:
+        """Answer from cache and store, missing runs side by side. Raises what `Storage.read_range` raises.
+
+        What the store was asked for is added to `spent`: to that of the first one to need it, where several do.
+        """
+        if info in self._changed:
+            raise copy(self._changed[info])
         within = _within(info, ranges)
         missing = [
             (piece[0], piece[1] - piece[0])
@@ -74,12 +94,19 @@ class Fetcher:
             for piece in self._objects.get(info, Pieces()).cover(start, end)
             if isinstance(piece, tuple)
         ]
-        for offset, length in join_ranges(sorted(missing), gap=_GAP):
-            self._ask(info, offset, offset + length)
+        asked = [
+            part
+            for offset, length in join_ranges(sorted(missing), gap=_GAP)
+            for part in self._ask(info, offset, offset + length)
+        ]
         needed = [self._parts(info, start, end) for start, end in within]
         # Shielded: who goes away takes nothing from others that wait for the same bytes.
         tasks = {part.task for parts in needed for part in parts if part.task is not None}
         await asyncio.gather(*map(asyncio.shield, tasks))
+        if spent is not None:
+            answered = [part for part in asked if part.error is None]
+            spent.requests += sum(part.requests for part in answered)
+            spent.bytes += sum(part.size for part in answered)
         for part in (part for parts in needed for part in parts):
             if part.error is not None:
                 # An error of its own for each read, as raising one changes it.
@@ -87,20 +114,31 @@ class Fetcher:
         return [self._cut(parts, start, end) for parts, (start, end) in zip(needed, within, strict=True)]
 
     def forget(self, info: ObjectInfo) -> None:
-        """Drop what is kept of an object that changed or is no longer used."""
+        """Drop what is known of an object that is no longer used."""
+        self._changed.pop(info, None)
+        self._drop(info)
+
+    def found(self, info: ObjectInfo) -> None:
+        """Take in that the store has this object, in this version: it may have come back."""
+        self._changed.pop(info, None)
+
+    def _drop(self, info: ObjectInfo) -> None:
         for part in self._objects.pop(info, ()):
             if part in self._kept:
                 del self._kept[part]
                 self._held -= part.size
 
-    def _ask(self, info: ObjectInfo, start: int, end: int) -> None:
-        """Send for what no part holds between two places."""
+    def _ask(self, info: ObjectInfo, start: int, end: int) -> list[_Part]:
+        """Send for what no part holds between two places; gives the new parts."""
         pieces = self._objects.setdefault(info, Pieces())
+        asked = []
         for piece in list(pieces.cover(start, end)):
             if isinstance(piece, tuple):
                 part = _Part(*piece)
                 pieces.add(part)
                 part.task = asyncio.create_task(self._fetch(info, part))
+                asked.append(part)
+        return asked
 
     def _parts(self, info: ObjectInfo, start: int, end: int) -> list[_Part]:
         pieces = self._objects.get(info, Pieces())
@@ -108,22 +146,26 @@ class Fetcher:
 
     async def _fetch(self, info: ObjectInfo, part: _Part) -> None:
         try:
-            data = await asyncio.get_running_loop().run_in_executor(
-                self._executor, self._storage.read_range, info, part.start, part.size
+            data, part.requests = await asyncio.get_running_loop().run_in_executor(
+                self._executor, self._read, info, part.start, part.size
             )
             if len(data) != part.size:
                 raise SourceError(
                     f"{info.path}: asked for {part.size} bytes at {part.start}, got {len(data)}; try again"
                 )
         except BaseException as error:
+            in_use = part in self._objects.get(info, ())
             self._remove(info, part)
             if not isinstance(error, Exception):
                 raise
             part.error = error  # for those who wait; nobody may be left
+            if isinstance(error, SourceChangedError) and in_use:
+                self._changed[info] = copy(error)
+                self._drop(info)
             return
         finally:
             part.task = None
-        self.store_reads += 1
+        self.store_reads += part.requests
         self.store_bytes += part.size
         part.data = memoryview(data)
         if part in self._objects.get(info, ()):
@@ -133,6 +175,12 @@ class Fetcher:
             oldest, its = self._kept.popitem(last=False)
             self._held -= oldest.size
             self._remove(its, oldest)
+
+    def _read(self, info: ObjectInfo, offset: int, length: int) -> tuple[bytes, int]:
+        """Read from the store, and say how many requests that took. A folder sends none: each of its reads counts as one."""
+        before = requests_sent()
+        data = self._storage.read_range(info, offset, length)
+        return data, max(1, requests_sent() - before)
 
     def _remove(self, info: ObjectInfo, part: _Part) -> None:
         pieces = self._objects.get(info)

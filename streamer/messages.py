@@ -1,7 +1,7 @@
 """Messages of the WebSocket protocol as typed records, with their JSON form and the codes of all errors.
 
-The records are those of the base protocol (docs: protocol reference). Clients may send fields that are not
-named here; they are ignored.
+The records are those of the base protocol (docs: protocol reference) and of what clients may opt into. Clients may
+send fields that are not named here; they are ignored. What nobody opted into is left out.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ __all__ = [
     "FrameError",
     "FrameRequest",
     "MessageError",
+    "Receipt",
     "RequestFrames",
     "ServerMessage",
     "SetVideo",
+    "Timing",
     "VideoSet",
     "decode_client_message",
     "decode_server_message",
@@ -115,11 +117,12 @@ class FrameRequest(msgspec.Struct, frozen=True):
         _check_u64("offset", self.offset)
 
 
-class RequestFrames(msgspec.Struct, frozen=True, tag=True):
-    """The client asks for frames; `irap_offset` is where decoding may start at the latest."""
+class RequestFrames(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """The client asks for frames; `irap_offset` is where decoding may start at the latest, `timing` asks for receipts."""
 
     irap_offset: U64
     frames: tuple[FrameRequest, ...]
+    timing: bool = False
 
     def __post_init__(self) -> None:
         _check_u64("irap_offset", self.irap_offset)
@@ -132,12 +135,66 @@ class VideoSet(msgspec.Struct, frozen=True, tag=True):
     ok: bool
 
 
-class Frame(msgspec.Struct, frozen=True, tag=True):
-    """A frame; the next message is binary, of exactly `size` bytes: its JPEG."""
+class Timing(msgspec.Struct, frozen=True):
+    """Where the time of a frame went, in milliseconds; see the protocol reference for where each begins and ends."""
+
+    queue: float
+    fetch: float
+    decode: float
+    encode: float
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What a frame took.
+
+    - `requests`, `fetched_bytes`: requests to the store that brought what this frame was the first one to need
+    - `ahead_requests`, `ahead_bytes`: those made ahead for this video that no frame has needed so far
+    """
+
+    timing: Timing
+    requests: int
+    fetched_bytes: int
+    ahead_requests: int
+    ahead_bytes: int
+
+    @property
+    def source(self) -> str:
+        """`store`, or `cache` where nothing was fetched for the frame."""
+        return "store" if self.requests else "cache"
+
+
+class Frame(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """A frame; the next message is binary, of exactly `size` bytes: its JPEG.
+
+    The other fields are its receipt, there where the request asked for it.
+    """
 
     index: U32
     offset: U64
     size: U64
+    timing: Timing | None = None
+    source: str | None = None
+    requests: U64 | None = None
+    fetched_bytes: U64 | None = None
+    ahead_requests: U64 | None = None
+    ahead_bytes: U64 | None = None
+
+    @classmethod
+    def of(cls, index: int, offset: int, size: int, receipt: Receipt | None) -> Frame:
+        """Make the message, with its receipt if there is one."""
+        if receipt is None:
+            return cls(index, offset, size)
+        return cls(
+            index,
+            offset,
+            size,
+            timing=receipt.timing,
+            source=receipt.source,
+            requests=receipt.requests,
+            fetched_bytes=receipt.fetched_bytes,
+            ahead_requests=receipt.ahead_requests,
+            ahead_bytes=receipt.ahead_bytes,
+        )
 
 
 class FrameError(msgspec.Struct, frozen=True, tag=True):

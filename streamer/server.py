@@ -27,7 +27,7 @@ from ffbind.limits import Limits as VideoLimits
 from . import connection
 from .config import ConfigError, Settings
 from .fetcher import Fetcher
-from .lanes.pool import Failure, Job, LanePool, LaneStartError, LaneVideo, Outcome
+from .lanes.pool import Failure, Job, LanePool, LaneStartError, LaneVideo, Measured, Outcome
 from .storage import LocalStorage, S3OptionsError, S3Storage, Storage, StorageError
 from .videos import OpenError, Videos
 
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 HARD_MESSAGE_LIMIT = 1024 * 1024
 SERVICE_RESTART = 1012  # close code: come back in a moment (IANA WebSocket close code registry)
-READ_THREADS = 8
+READ_THREADS = 8  # of a folder; of a bucket there are as many as connections
 OPEN_THREADS = 4
 STATS_TIMEOUT = 5.0
 CLOSE_TIMEOUT = 2.0  # for the closing handshake
@@ -78,7 +78,10 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._storage = storage = _make_storage(settings)
-        self._read_threads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="read")
+        # All lanes share them. Fewer than connections would leave some of those unused, and a frame that is waited for
+        # behind what others fetch ahead.
+        read_threads = settings.s3_connections if settings.storage_backend == "s3" else READ_THREADS
+        self._read_threads = ThreadPoolExecutor(read_threads, thread_name_prefix="read")
         self._open_threads = ThreadPoolExecutor(OPEN_THREADS, thread_name_prefix="open")
         fetcher = Fetcher(storage, self._read_threads, cache_bytes=settings.cache_bytes)
         self._pool = LanePool(
@@ -361,13 +364,20 @@ class Session:
             self._jobs.pop(ticket, None)
             if isinstance(outcome, Failure):
                 self._connection.frame_failed(ticket, outcome.code, outcome.message)
+            elif isinstance(outcome, Measured):
+                self._connection.frame_done(ticket, outcome.jpeg, outcome.receipt)
             else:
                 assert outcome is not None
                 self._connection.frame_done(ticket, outcome)
             self._perform()
 
         self._jobs[ticket] = self._pool.decode(
-            self._video, action.offset, action.irap_offset, self._settings.jpeg_quality, done
+            self._video,
+            action.offset,
+            action.irap_offset,
+            self._settings.jpeg_quality,
+            done,
+            asked=action.asked,
         )
 
 

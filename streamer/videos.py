@@ -89,6 +89,7 @@ class Videos:
 
     async def _acquire(self, path: str) -> LaneVideo:
         info = await asyncio.get_running_loop().run_in_executor(self._executor, self._storage.stat, path)
+        self._fetcher.found(info)
         entry = self._entries.get(info)
         if entry is None:
             entry = self._entries[info] = _Entry(asyncio.create_task(self._open(info)))

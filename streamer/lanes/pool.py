@@ -18,10 +18,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ffbind.errors import SourceChangedError, SourceError
+from ffbind.errors import SourceError
 from ffbind.limits import Limits
-from streamer.fetcher import Fetcher
-from streamer.messages import Code
+from streamer.fetcher import Fetcher, Spent
+from streamer.messages import Code, Receipt, Timing
 from streamer.storage import ObjectInfo
 
 from .process import LaneProcess
@@ -29,6 +29,7 @@ from .wire import (
     Cancel,
     Close,
     Decode,
+    Effort,
     Failed,
     FromLane,
     Open,
@@ -44,7 +45,7 @@ from .wire import (
     WireError,
 )
 
-__all__ = ["Failure", "Job", "LanePool", "LaneStartError", "LaneVideo", "Outcome"]
+__all__ = ["Failure", "Job", "LanePool", "LaneStartError", "LaneVideo", "Measured", "Outcome"]
 
 _log = logging.getLogger(__name__)
 
@@ -70,8 +71,16 @@ class Failure:
     message: str
 
 
-Outcome: TypeAlias = bytes | Failure | None
-"""A JPEG for a decode, None for an opened video, or a Failure."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A JPEG, and what it took."""
+
+    jpeg: bytes
+    receipt: Receipt
+
+
+Outcome: TypeAlias = bytes | Measured | Failure | None
+"""A JPEG for a decode (measured where that was wanted), None for an opened video, or a Failure."""
 
 
 @dataclass(slots=True, eq=False)
@@ -93,6 +102,10 @@ class Job:
     done: Callable[[Outcome], None]
     decode: tuple[int, int, int] | None = None
     """Offset, IRAP offset and JPEG quality; None for opening the video."""
+    asked: float | None = None
+    """When a client asked, by `time.monotonic`, where the job is measured."""
+    begun: float = 0.0
+    """When the lane began, by the same clock."""
     started: float | None = None
     """Reading of the lane's clock when the lane began."""
     attempts: int = 0
@@ -209,10 +222,17 @@ class LanePool:
         return self._enqueue(Job(next(self._numbers), video, done))
 
     def decode(
-        self, video: LaneVideo, offset: int, irap_offset: int, quality: int, done: Callable[[Outcome], None]
+        self,
+        video: LaneVideo,
+        offset: int,
+        irap_offset: int,
+        quality: int,
+        done: Callable[[Outcome], None],
+        *,
+        asked: float | None = None,
     ) -> Job:
-        """Have the lane decode one frame to JPEG."""
-        return self._enqueue(Job(next(self._numbers), video, done, (offset, irap_offset, quality)))
+        """Have the lane decode one frame to JPEG; measured where `asked` says when it was asked for (`time.monotonic`)."""
+        return self._enqueue(Job(next(self._numbers), video, done, (offset, irap_offset, quality), asked))
 
     def cancel(self, job: Job) -> None:
         """Drop a job; `done` is not called any more."""
@@ -286,7 +306,7 @@ class LanePool:
         job.started = None
         slot.running[job.number] = job
         if job.decode is not None:
-            lane.send(Decode(job.number, video.number, *job.decode))
+            lane.send(Decode(job.number, video.number, *job.decode, job.asked is not None))
             return
         while len(slot.open_videos) >= self._videos_per_lane:
             self._close_in_lane(slot, next(iter(slot.open_videos.values())))
@@ -306,10 +326,16 @@ class LanePool:
             job = slot.running.get(record.job)
             if job is not None and isinstance(record, Opened) is not (job.decode is None):
                 raise WireError("a lane answers a job with what was not asked")
-            self._finish(slot, record.job, payload if isinstance(record, Picture) else None)
+            outcome: Outcome = payload if isinstance(record, Picture) else None
+            if job is not None and job.asked is not None and isinstance(record, Picture):
+                if record.effort is None:
+                    raise WireError("a lane does not say what a job took")
+                outcome = Measured(payload, _receipt(job.begun - job.asked, record.effort))
+            self._finish(slot, record.job, outcome)
         elif isinstance(record, Started):
             if (job := slot.running.get(record.job)) is not None:
                 job.started = slot.clock()
+                job.begun = slot.heard
         elif isinstance(record, Read):
             self._read(slot, lane, record)
         elif isinstance(record, Failed):
@@ -353,7 +379,7 @@ class LanePool:
             message = f"one frame needs more than {MAX_READ} bytes at once"
             lane.send(ReadFailed(record.read, Code.GOP_TOO_LONG, message))
         elif (parts := self._fetcher.cached(video.info, record.ranges)) is not None:
-            _send_parts(lane, record.read, parts)
+            _send_parts(lane, record.read, parts, Spent())
         else:
             if slot.reads == 0:
                 slot.read_since = time.monotonic()
@@ -363,15 +389,14 @@ class LanePool:
     async def _read_from_store(self, slot: _Slot, lane: LaneProcess, record: Read, info: ObjectInfo) -> None:
         problem: Exception | None = None
         parts: list[memoryview] = []
+        spent = Spent()
         try:
-            parts = await self._fetcher.read(info, record.ranges)
+            parts = await self._fetcher.read(info, record.ranges, spent)
         except OSError as error:
             problem = error
         except Exception as error:
             _log.exception("Reading %s failed in an unexpected way", info.path)
             problem = error
-        if isinstance(problem, SourceChangedError):
-            self._fetcher.forget(info)
         if slot.lane is not lane:
             return
         slot.reads -= 1
@@ -381,7 +406,7 @@ class LanePool:
             code = problem.code if isinstance(problem, SourceError) else Code.STORAGE_UNAVAILABLE
             lane.send(ReadFailed(record.read, code, str(problem)))
         else:
-            _send_parts(lane, record.read, parts)
+            _send_parts(lane, record.read, parts, spent)
 
     # ---- deadlines, death and replacement ------------------------------------------------------------------
 
@@ -496,6 +521,22 @@ def _nobody_waits(_: Outcome) -> None:
     """`done` of the jobs that the pool makes for itself; the frames behind them report the failure."""
 
 
-def _send_parts(lane: LaneProcess, read: int, parts: list[memoryview]) -> None:
+def _send_parts(lane: LaneProcess, read: int, parts: list[memoryview], spent: Spent) -> None:
     payload = parts[0] if len(parts) == 1 else b"".join(parts)
-    lane.send(ReadDone(read, tuple(len(part) for part in parts)), payload)
+    lane.send(ReadDone(read, tuple(len(part) for part in parts), spent.requests, spent.bytes), payload)
+
+
+def _receipt(waited: float, effort: Effort) -> Receipt:
+    """Make the receipt of a frame; `waited`: seconds until the lane began with it."""
+    return Receipt(
+        Timing(
+            queue=round(max(0.0, waited) * 1000 + effort.stood / 1000, 3),
+            fetch=effort.fetch / 1000,
+            decode=effort.decode / 1000,
+            encode=effort.encode / 1000,
+        ),
+        effort.requests,
+        effort.fetched_bytes,
+        effort.ahead_requests,
+        effort.ahead_bytes,
+    )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from ffbind.errors import SourceChangedError, SourceError
+from ffbind.fetching import Cost
 
 from .wire import Open, Read, ReadDone, ReadFailed
 
@@ -28,11 +29,11 @@ class RemoteReads:
         self._send = send
         self._lock = threading.Lock()
         self._next = 1
-        self._waiting: dict[int, Future[list[memoryview]]] = {}
+        self._waiting: dict[int, Future[tuple[list[memoryview], Cost]]] = {}
 
-    def read(self, video: int, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
-        """Ask for ranges and wait. Raises SourceChangedError or ReadError."""
-        answer: Future[list[memoryview]] = Future()
+    def read(self, video: int, ranges: Sequence[tuple[int, int]]) -> tuple[list[memoryview], Cost]:
+        """Ask for ranges and wait; says what the store was asked for. Raises SourceChangedError or ReadError."""
+        answer: Future[tuple[list[memoryview], Cost]] = Future()
         with self._lock:
             number = self._next
             self._next += 1
@@ -47,7 +48,7 @@ class RemoteReads:
         for length in record.lengths:
             parts.append(payload[start : start + length])
             start += length
-        self._take(record.read).set_result(parts)
+        self._take(record.read).set_result((parts, Cost(record.requests, record.fetched_bytes)))
 
     def failed(self, record: ReadFailed) -> None:
         """Raise the failure in the thread that waits."""
@@ -56,13 +57,13 @@ class RemoteReads:
             SourceChangedError(record.message) if changed else ReadError(record.message, record.code)
         )
 
-    def _take(self, number: int) -> Future[list[memoryview]]:
+    def _take(self, number: int) -> Future[tuple[list[memoryview], Cost]]:
         with self._lock:
             return self._waiting.pop(number)
 
 
 class RemoteSource:
-    """One video; the server reads it from the store, held to the identity that it was opened with."""
+    """One video; the server reads it from its cache or the store, held to the identity that it was opened with."""
 
     def __init__(self, reads: RemoteReads, record: Open) -> None:
         self._reads = reads
@@ -80,8 +81,14 @@ class RemoteSource:
 
     def read_at(self, offset: int, length: int) -> memoryview:
         """Read a range; see `ffbind.sources.Source.read_at`."""
-        return self._reads.read(self._video, [(offset, length)])[0]
+        return self.read_counted(offset, length)[0]
+
+    def read_counted(self, offset: int, length: int) -> tuple[memoryview, Cost]:
+        """Read a range, and say what it took of the store; see `ffbind.fetching.CountingSource`."""
+        (part,), cost = self._reads.read(self._video, [(offset, length)])
+        return part, cost
 
     def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | bytearray | memoryview]:
         """Read several ranges with one question to the server."""
-        return list(self._reads.read(self._video, ranges))
+        parts, _ = self._reads.read(self._video, ranges)
+        return list(parts)

@@ -22,6 +22,7 @@ __all__ = [
     "Cancel",
     "Close",
     "Decode",
+    "Effort",
     "Failed",
     "FromLane",
     "Open",
@@ -75,13 +76,17 @@ class Close(msgspec.Struct, frozen=True, array_like=True, tag="close"):
 
 
 class Decode(msgspec.Struct, frozen=True, array_like=True, tag="decode"):
-    """Decode a frame and compress it. Answered by Started, then Picture; or by Failed."""
+    """Decode a frame and compress it. Answered by Started, then Picture; or by Failed.
+
+    `measured`: say what it took.
+    """
 
     job: int
     video: int
     offset: int
     irap_offset: int
     quality: int
+    measured: bool = False
 
 
 class Cancel(msgspec.Struct, frozen=True, array_like=True, tag="cancel"):
@@ -91,10 +96,15 @@ class Cancel(msgspec.Struct, frozen=True, array_like=True, tag="cancel"):
 
 
 class ReadDone(msgspec.Struct, frozen=True, array_like=True, tag="read_done"):
-    """The bytes that a Read asked for: the payload holds the ranges one after the other, of these lengths."""
+    """The bytes that a Read asked for: the payload holds the ranges one after the other, of these lengths.
+
+    `requests`, `fetched_bytes`: what the store was asked for on its account.
+    """
 
     read: int
     lengths: tuple[int, ...]
+    requests: int = 0
+    fetched_bytes: int = 0
 
 
 class ReadFailed(msgspec.Struct, frozen=True, array_like=True, tag="read_failed"):
@@ -130,10 +140,27 @@ class Started(msgspec.Struct, frozen=True, array_like=True, tag="started"):
     job: int
 
 
+class Effort(msgspec.Struct, frozen=True, array_like=True):
+    """What a job took in the lane; times in microseconds.
+
+    `stood`: between decoding and compressing; `fetch` is no part of `decode`. The other fields are those of a receipt.
+    """
+
+    stood: Count
+    fetch: Count
+    decode: Count
+    encode: Count
+    requests: Count
+    fetched_bytes: Count
+    ahead_requests: Count
+    ahead_bytes: Count
+
+
 class Picture(msgspec.Struct, frozen=True, array_like=True, tag="picture"):
-    """The frame of a job; the payload is its JPEG."""
+    """The frame of a job; the payload is its JPEG. `effort` is there where the job is measured."""
 
     job: int
+    effort: Effort | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):

@@ -20,6 +20,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -37,6 +38,7 @@ from .wire import (
     Cancel,
     Close,
     Decode,
+    Effort,
     Failed,
     FromLane,
     Open,
@@ -170,26 +172,70 @@ class _Lane:
         if isinstance(video, _Broken):
             self._send(Failed(task.job, video.code, video.message))
             return
+        meter = _Meter(video) if task.measured else None
         try:
             frame = video.frame_at_offset(task.offset, irap_offset=task.irap_offset)
         except Exception as error:
             self._send(Failed(task.job, *_describe(error)))
             return
+        if meter is not None:
+            meter.decoded()
         self._pictures.acquire()
-        self._encoders.submit(self._encode, task, frame)
+        self._encoders.submit(self._encode, task, frame, meter)
 
-    def _encode(self, task: Decode, frame: Frame) -> None:
+    def _encode(self, task: Decode, frame: Frame, meter: _Meter | None) -> None:
         try:
+            if meter is not None:
+                meter.encoding()
             try:
                 jpeg = frame.to_jpeg(quality=task.quality)
             except Exception as error:
                 self._send(Failed(task.job, *_describe(error)))
             else:
-                self._send(Picture(task.job), jpeg)
+                self._send(Picture(task.job, None if meter is None else meter.encoded()), jpeg)
         except OSError:
             os._exit(0)
         finally:
             self._pictures.release()
+
+
+class _Meter:
+    """Measures one job: made before its frame is decoded, told of each step."""
+
+    def __init__(self, video: Video) -> None:
+        self._video = video
+        self._before = video.stats
+        self._begun = time.perf_counter()
+
+    def decoded(self) -> None:
+        """Note that the frame is there."""
+        self._decoded = time.perf_counter()
+        self._stats = self._video.stats
+
+    def encoding(self) -> None:
+        """Note that a thread begins to compress it."""
+        self._encoding = time.perf_counter()
+
+    def encoded(self) -> Effort:
+        """Note that the JPEG is there, and say what the job took."""
+        encoded = time.perf_counter()
+        stats = self._stats
+        own = stats - self._before
+        worked = _microseconds(self._decoded - self._begun)
+        return Effort(
+            stood=_microseconds(self._encoding - self._decoded),
+            fetch=own.wait_us,
+            decode=max(0, worked - own.wait_us),
+            encode=_microseconds(encoded - self._encoding),
+            requests=own.used_reads,
+            fetched_bytes=own.used_bytes,
+            ahead_requests=stats.source_reads - stats.used_reads,
+            ahead_bytes=stats.source_bytes - stats.used_bytes,
+        )
+
+
+def _microseconds(seconds: float) -> int:
+    return max(0, round(seconds * 1e6))
 
 
 class _Broken:

@@ -27,7 +27,7 @@ from urllib3.response import BaseHTTPResponse
 
 from ffbind.errors import SourceChangedError, SourceError
 
-__all__ = ["Patience", "Pool", "Refused", "Version", "explain_fault", "read_range", "tried"]
+__all__ = ["Patience", "Pool", "Refused", "Version", "explain_fault", "read_range", "requests_sent", "tried"]
 
 CHUNK = 256 * 1024
 STALL_BYTES = 16 * 1024  # a body that brings less than this in the seconds of the read timeout stands still
@@ -47,6 +47,8 @@ _FAULTS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 T = TypeVar("T")
+
+_thread = threading.local()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +111,7 @@ class Pool(urllib3.PoolManager):
     ) -> BaseHTTPResponse:
         with self._lock:
             self.requests += 1
+        _thread.requests = requests_sent() + 1
         try:
             response = super().urlopen(method, url, redirect=redirect and self._redirect, **options)
         except MaxRetryError as error:
@@ -125,6 +128,11 @@ class Pool(urllib3.PoolManager):
             response.close()
         found = re.search(rb"<Code>([A-Za-z]{1,64})</Code>", body)
         raise Refused(response.status, found[1].decode() if found else "", response.headers)
+
+
+def requests_sent() -> int:
+    """Count the requests that the calling thread has sent so far, each try of its own: before and after a read, what that took."""
+    return getattr(_thread, "requests", 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,12 @@ def test_own_server_and_the_block(clip: Callable[[str], Path], streamer: Callabl
     assert BLOCK.search(run.out)
     assert re.search(r"^ +8 in flight +1 in flight$", run.out, re.MULTILINE)
     assert run.err == ""
+    for name in ("queue", "fetch", "decode", "encode"):
+        assert re.search(rf"^  {name} +\d+\.\d ms +\d+\.\d ms$", run.out, re.MULTILINE), run.out
+    assert re.search(r"^  requests per frame +0\.\d\d +0\.00$", run.out, re.MULTILINE)
+    assert re.search(r"^  their fetch, median +\d+\.\d ms +-$", run.out, re.MULTILINE)
+    assert re.search(r"^  bytes per JPEG byte +\d\.\d\d +0\.00$", run.out, re.MULTILINE)
+    assert re.search(r"^  frames +\d+ of 20 +0 of 20$", run.out, re.MULTILINE)
 
 
 def test_json_has_every_figure(clip: Callable[[str], Path], streamer: Callable[..., Any]) -> None:
@@ -54,6 +60,17 @@ def test_json_has_every_figure(clip: Callable[[str], Path], streamer: Callable[.
         latency = figures["latency"]
         assert 0 < latency["min"] <= latency["p50"] <= latency["p95"] <= latency["max"] <= figures["seconds"]
         assert figures["jpeg_bytes"] > 60 * 500
+        receipts = figures["receipts"]
+        assert receipts["frames"] == 60
+        assert receipts["requests_per_frame"] == receipts["requests"] / 60
+        assert receipts["fetched_to_jpeg"] == receipts["fetched_bytes"] / figures["jpeg_bytes"]
+        assert receipts["median"].keys() == {"queue", "fetch", "decode", "encode"}
+        assert receipts["median"]["encode"] > 0
+    first, second = result["benchmark"]["receipts"], result["one_in_flight"]["receipts"]
+    # All of the video's frames were asked for, some of them twice: each byte was fetched once.
+    assert 0 < first["requests"] < 60
+    assert 0 < first["fetched_bytes"] + first["ahead_bytes"] < clip("fragmented.mp4").stat().st_size
+    assert (second["requests"], second["frames_from_cache"], second["median"]["fetch"]) == (0, 60, 0)
     assert result["server_cpu_seconds"] > 0
 
 

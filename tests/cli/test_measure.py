@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from streamer_cli.measure import Measurement
+from streamer.messages import Frame, Receipt, Timing
+from streamer_cli.measure import Measurement, Receipts
 
 
 def test_block_is_exactly_as_promised() -> None:
@@ -67,3 +68,30 @@ def test_a_run_without_frames_has_zeros() -> None:
     assert "Frames errored:   2" in run.block()
     assert "Average FPS:      0.0" in run.block()
     assert run.percentile(95) == 0.0
+
+
+def test_receipts_are_added_up() -> None:
+    took = [(5.0, 50.0, 8.0, 2.0, 2, 3000), (7.0, 0.0, 2.0, 3.0, 0, 0), (6.0, 0.0, 3.0, 2.0, 1, 1000)]
+    frames = [
+        Frame.of(i, 0, 1000, Receipt(Timing(*times), requests, fetched, 1, 500 + i))
+        for i, (*times, requests, fetched) in enumerate(took)
+    ]
+    receipts = Receipts.of(frames)
+    assert receipts is not None
+    assert receipts.record() == {
+        "frames": 3,
+        "frames_from_cache": 1,
+        "requests": 3,
+        "requests_per_frame": 1.0,
+        "fetched_bytes": 4000,
+        "fetched_bytes_per_frame": 4000 / 3,
+        "fetched_to_jpeg": 4000 / 3000,
+        "ahead_bytes": 502,
+        "median": {"queue": 0.006, "fetch": 0.0, "decode": 0.003, "encode": 0.002},
+        "median_fetch_from_store": 0.025,
+    }
+
+
+def test_a_server_that_gives_no_receipts() -> None:
+    assert Receipts.of([Frame(0, 0, 1000)]) is None
+    assert Receipts.of([]) is None

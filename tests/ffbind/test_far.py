@@ -188,6 +188,37 @@ def test_a_cold_frame_is_one_request_and_a_second_one_what_is_left(data: bytes) 
         settle(far)
 
 
+def test_what_a_frame_took_is_a_difference_of_counters(data: bytes, clip: Make) -> None:
+    """Of what is far; of a file, reads are counted and nothing else."""
+    far = FarSource(data)
+    with opened(far) as video:
+        assert video.stats == ffbind.Stats()
+        far.requests.clear()
+        before = video.stats
+        video[95]
+        took = video.stats - before
+        assert (took.used_reads, took.used_bytes) == (1, sum(length for _, length in far.requests))
+        assert took.wait_us > 0
+        assert took.pictures > 0
+        before = video.stats
+        video[95]
+        assert video.stats - before == ffbind.Stats(pictures_reused=1)
+        for place in range(150, 195):  # playing, so that what follows comes ahead
+            video[place]
+        settle(far)
+        stats = video.stats
+        assert (stats.source_reads, stats.source_bytes) == (
+            len(far.requests),
+            sum(length for _, length in far.requests),
+        )
+        assert 1 < stats.used_reads < stats.source_reads
+        assert stats.used_bytes < stats.source_bytes
+    with ffbind.open(clip("far_last.mp4")) as near:
+        near[95]
+        assert near.stats.source_reads > 0
+        assert (near.stats.used_reads, near.stats.used_bytes, near.stats.wait_us) == (0, 0, 0)
+
+
 def test_the_first_sample_is_looked_at_together_with_the_first_frame(clip: Make) -> None:
     """Whether it brings parameter sets decides how others are read; where opening did not read it, that is a request, once."""
     far = FarSource(_filled(clip("far_first.mp4").read_bytes(), 1 << 20))

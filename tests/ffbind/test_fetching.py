@@ -13,7 +13,7 @@ import pytest
 from far import FarSource
 
 from ffbind.errors import ArgumentError, ClosedError, SourceChangedError, SourceError
-from ffbind.fetching import FetchingSource, FetchSettings
+from ffbind.fetching import Cost, FetchingSource, FetchSettings
 
 K = 1024
 DATA = random.Random(0).randbytes(4 << 20)
@@ -371,3 +371,31 @@ def test_many_threads_at_once() -> None:
             done.result()
     settle(far)
     assert source.held_bytes <= 1 << 20
+
+
+# What it counts
+
+
+def test_what_was_fetched_counts_as_used_when_something_of_it_is_read_first() -> None:
+    far, source = make(gap=0)
+    source.expect([(0, 100 * K), (200 * K, 50 * K)])
+    settle(far)
+    assert (source.reads, source.bytes) == (2, 150 * K)
+    assert (source.used_reads, source.used_bytes, source.wait_seconds) == (0, 0, 0)
+    source.read_at(10 * K, 5)
+    source.read_at(20 * K, 5)
+    assert (source.used_reads, source.used_bytes, source.wait_seconds) == (1, 100 * K, 0)
+    source.read_at(240 * K, 20 * K)  # its first half was fetched ahead
+    assert (source.used_reads, source.used_bytes) == (3, 160 * K) == (source.reads, source.bytes)
+    assert source.wait_seconds > 0
+
+
+def test_a_source_with_a_cache_says_what_a_read_cost() -> None:
+    class Cached(FarSource):
+        def read_counted(self, offset: int, length: int) -> tuple[memoryview, Cost]:
+            return self.read_at(offset, length), Cost(2, 70) if offset == 0 else Cost(0, 0)
+
+    source = FetchingSource(Cached(DATA))
+    assert source.read_at(0, 100) == DATA[:100]
+    assert source.read_at(200, 100) == DATA[200:300]
+    assert (source.reads, source.bytes) == (source.used_reads, source.used_bytes) == (2, 70)

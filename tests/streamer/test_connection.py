@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from streamer.connection import CancelDecode, CloseVideo, Connection, Decode, Limits, OpenVideo, Send
-from streamer.messages import Code
+from streamer.messages import Code, Receipt, Timing
 
 
 def set_video(path: str = "a.mp4") -> str:
@@ -93,6 +93,29 @@ def test_a_frame_is_announced_and_followed_by_its_bytes() -> None:
     assert shell.finish(work.ticket, b"12345") == [{"type": "Frame", "index": 7, "offset": 1500, "size": 5}]
     assert shell.binaries == [b"12345"]
     assert shell.connection.idle
+
+
+def test_a_receipt_goes_with_the_frames_of_the_request_that_asked_for_it() -> None:
+    clock = iter([10.0, 20.0])
+    shell = Shell()
+    shell.connection = Connection(Limits(frames_ahead=2), clock=lambda: next(clock))
+    shell.tell(set_video())
+    shell.connection.video_opened()
+    shell.perform()
+    shell.tell(request((10, 0)))
+    shell.tell(request((11, 1), (12, 2))[:-1] + ',"timing":true}')
+    receipt = Receipt(Timing(1, 0, 2, 3), 0, 0, 1, 500)
+    plain, first = shell.work
+    assert (shell.work[plain].asked, shell.work[first].asked) == (None, 10.0)
+    shell.tell(request((13, 3))[:-1] + ',"timing":true}')
+    assert shell.finish(plain) == [{"type": "Frame", "index": 0, "offset": 10, "size": 4}]
+    del shell.work[first]
+    shell.connection.frame_done(first, b"jpeg", receipt)
+    (answer,) = shell.perform()
+    assert (answer["index"], answer["source"], answer["ahead_bytes"]) == (1, "cache", 500)
+    assert answer["timing"] == {"queue": 1, "fetch": 0, "decode": 2, "encode": 3}
+    # Those that waited to be given out were asked for when their request came.
+    assert [work.asked for work in shell.work.values()] == [10.0, 20.0]
 
 
 def test_answers_keep_the_order_of_the_questions_whatever_order_the_results_have() -> None:

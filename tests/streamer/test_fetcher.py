@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ffbind.errors import SourceChangedError, SourceError
-from streamer.fetcher import _GAP, Fetcher
+from streamer.fetcher import _GAP, Fetcher, Spent
 from streamer.storage import LocalStorage, ObjectInfo
 
 K = 1024
@@ -207,6 +207,51 @@ async def test_a_changed_object_is_told_and_forgotten(
     new = storage.stat("a")
     assert new != info
     assert await fetcher.read(new, [(0, 5)]) == [b"other"]
+
+
+async def test_a_changed_object_is_not_asked_for_again_before_it_was_found_anew(
+    data: bytes, storage: Counted, executor: ThreadPoolExecutor
+) -> None:
+    info = storage.stat("a")
+    fetcher = Fetcher(storage, executor, cache_bytes=LARGE)
+    await fetcher.read(info, [(0, 100)])
+    storage.failing = SourceChangedError("a was changed")
+    raised = []
+    for ranges in ([(500 * K, 1)], [(600 * K, 1)], [(0, 100)]):
+        with pytest.raises(SourceChangedError, match="a was changed") as caught:
+            await fetcher.read(info, ranges)
+        raised.append(caught.value)
+    assert len(set(map(id, raised))) == 3
+    assert len(storage.requests) == 2
+    assert fetcher.cached(info, [(0, 100)]) is None
+    assert fetcher.held_bytes == 0
+    storage.failing = None  # the same version is there again
+    fetcher.found(storage.stat("a"))
+    assert await fetcher.read(info, [(0, 100)]) == [data[:100]]
+
+
+async def test_what_the_store_was_asked_for_counts_for_the_first_to_need_it(
+    storage: Counted, executor: ThreadPoolExecutor
+) -> None:
+    info = storage.stat("a")
+    fetcher = Fetcher(storage, executor, cache_bytes=LARGE)
+    spent = [Spent() for _ in range(4)]
+    storage.open.clear()
+    reads = [
+        asyncio.create_task(fetcher.read(info, ranges, each))
+        for ranges, each in zip(
+            ([(0, 100), (10 + _GAP, 10), (500 * K, 10)], [(0, 50)], [(50, _GAP + K)]), spent[:3], strict=True
+        )
+    ]
+    await asyncio.to_thread(storage.wait_for, 3)
+    storage.open.set()
+    await asyncio.gather(*reads)
+    await fetcher.read(info, [(0, 100)], spent[3])
+    assert spent[0] == Spent(2, 20 + _GAP + 10)  # with the gap between two ranges
+    assert spent[1] == spent[3] == Spent(0, 0)
+    assert spent[2] == Spent(1, 30 + K)
+    assert sum(each.requests for each in spent) == fetcher.store_reads == len(storage.requests)
+    assert sum(each.bytes for each in spent) == fetcher.store_bytes
 
 
 async def test_what_was_forgotten_in_flight_is_not_kept(

@@ -14,8 +14,10 @@ from streamer.messages import (
     FrameError,
     FrameRequest,
     MessageError,
+    Receipt,
     RequestFrames,
     SetVideo,
+    Timing,
     VideoSet,
     decode_client_message,
     decode_server_message,
@@ -41,6 +43,21 @@ def test_the_messages_of_the_protocol_page_are_understood() -> None:
             {"type": "Frame", "index": 0, "offset": 1500, "size": 45230},
         ),
         (
+            Frame.of(0, 1500, 45230, Receipt(Timing(4.5, 52.125, 8, 3.25), 1, 70000, 0, 0)),
+            {
+                "type": "Frame",
+                "index": 0,
+                "offset": 1500,
+                "size": 45230,
+                "timing": {"queue": 4.5, "fetch": 52.125, "decode": 8, "encode": 3.25},
+                "source": "store",
+                "requests": 1,
+                "fetched_bytes": 70000,
+                "ahead_requests": 0,
+                "ahead_bytes": 0,
+            },
+        ),
+        (
             FrameError(5, 2800, error="bad_offset", code="bad_offset", message="no sample", retryable=False),
             {
                 "type": "FrameError",
@@ -63,6 +80,15 @@ def test_server_messages_are_written_as_the_page_says(
 ) -> None:
     assert json.loads(encode(message)) == text
     assert decode_server_message(encode(message)) == message
+
+
+def test_a_receipt_is_asked_for_by_a_field_of_the_request() -> None:
+    wanted = (FrameRequest(1500, 0),)
+    for timing in (True, False):
+        text = f'{{"type":"RequestFrames","irap_offset":9,"frames":[{{"offset":1500,"index":0}}],"timing":{str(timing).lower()}}}'
+        assert decode_client_message(text) == RequestFrames(9, wanted, timing=timing)
+    assert "timing" not in json.loads(encode(RequestFrames(9, wanted)))
+    assert json.loads(encode(RequestFrames(9, wanted, timing=True)))["timing"] is True
 
 
 def test_fields_at_the_ends_of_their_ranges() -> None:

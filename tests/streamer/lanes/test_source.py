@@ -8,6 +8,7 @@ import pytest
 
 import ffbind.sources
 from ffbind.errors import SourceChangedError, SourceError
+from ffbind.fetching import CountingSource
 from streamer.lanes.source import ReadError, RemoteReads, RemoteSource
 from streamer.lanes.wire import Open, Read, ReadDone, ReadFailed
 
@@ -35,6 +36,14 @@ def test_answers_in_any_order_reach_the_thread_that_asked() -> None:
     for thread in threads:
         thread.join()
     assert results == {0: b"000", 100: b"100", 200: b"200"}
+
+
+def test_a_read_says_what_the_store_was_asked_for() -> None:
+    reads: RemoteReads
+    reads = RemoteReads(lambda question: reads.done(ReadDone(question.read, (3,), 1, 70), memoryview(b"abc")))
+    source = RemoteSource(reads, Open(1, 7, "a.mp4", 1000, "id"))
+    assert isinstance(source, CountingSource)
+    assert source.read_counted(5, 3) == (b"abc", (1, 70))
 
 
 def test_several_ranges_are_one_question() -> None:

@@ -14,8 +14,10 @@ TO_LANE = [
     wire.Open(1, 2, "a/b.mp4", 2**40, "abc-1"),
     wire.Close(2),
     wire.Decode(3, 2, 2**64 - 1, 2**63, 80),
+    wire.Decode(3, 2, 2**64 - 1, 2**63, 80, measured=True),
     wire.Cancel(3),
     wire.ReadDone(4, (1, 2, 0)),
+    wire.ReadDone(4, (1, 2, 0), 2, 70_000),
     wire.ReadFailed(4, "video_changed", "changed"),
     wire.StatsRequest(5),
 ]
@@ -24,6 +26,7 @@ FROM_LANE = [
     wire.Opened(1),
     wire.Started(3),
     wire.Picture(3),
+    wire.Picture(3, wire.Effort(1, 2, 3, 4, 5, 6, 7, 2**40)),
     wire.Failed(3, "corrupt_sample", "damaged"),
     wire.Read(4, 2, ((0, 10), (2**40, 5))),
     wire.Stats(5, {2: {"decoders_opened": 1}}),
@@ -99,8 +102,9 @@ async def test_a_broken_stream_is_a_wire_error_on_both_sides(data: bytes) -> Non
         b"\x92\xa4read\x01",
         b"\x94\xa4read\x01\x02\x91\x92\xff\x05",
         b"\x00",
+        b"\x93\xa7picture\x03\x98\xff\x00\x00\x00\x00\x00\x00\x00",
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_records_that_are_none_are_refused(body: bytes) -> None:
     with pytest.raises(WireError):
