@@ -12,6 +12,7 @@ import math
 import os
 import reprlib
 import threading
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -389,20 +390,25 @@ class VideoIndex:
         """Give the index in its compact form: some 2 bytes a sample where sizes and times are regular, 3 where they are not.
 
         A line that says what it is, the length of the header (4 bytes, little-endian), the header as JSON with all but the tables,
-        and the tables as `ffbind.packing` packs them.
+        the tables as `ffbind.packing` packs them, and the CRC-32 of all of it (4 bytes).
         """
         widths, tables = pack_columns(_to_residuals(self.samples, self.presentation))
         header = json.dumps(self._header() | {"widths": widths}).encode()
-        return _MAGIC + len(header).to_bytes(4, "little") + header + tables
+        data = _MAGIC + len(header).to_bytes(4, "little") + header + tables
+        return data + zlib.crc32(data).to_bytes(4, "little")
 
     @classmethod
     def from_bytes(cls, data: bytes, *, limits: Limits | None = None) -> VideoIndex:
         """Read what `to_bytes` gave. CorruptError for anything else; LimitError before the memory for its tables is taken."""
-        start = len(_MAGIC) + 4
-        if not data.startswith(_MAGIC) or len(data) < start:
+        start, end = len(_MAGIC) + 4, len(data) - 4
+        if not data.startswith(_MAGIC) or end < start:
             raise CorruptError("not a saved VideoIndex of this version; make the index again")
-        length = int.from_bytes(data[len(_MAGIC) : start], "little")
-        if length > min(_MAX_HEADER, len(data) - start):
+        view = memoryview(data)
+        # A wrong bit in a parameter set would give pictures that look right.
+        if zlib.crc32(view[:end]) != int.from_bytes(view[end:], "little"):
+            raise _malformed("its checksum is not that of its bytes")
+        length = int.from_bytes(view[len(_MAGIC) : start], "little")
+        if length > min(_MAX_HEADER, end - start):
             raise _malformed("its header is cut short")
         header = _parse_json(data[start : start + length])
         rows, shown = _whole(header, "sample_count"), _whole(header, "shown_count")
@@ -417,7 +423,7 @@ class VideoIndex:
             columns = unpack_columns(
                 [_in_range(width, 0, 8, "width") for width in widths],
                 lengths,
-                memoryview(data)[start + length :],
+                view[start + length : end],
             )
         except CorruptError as error:
             raise _malformed(str(error)) from error

@@ -388,13 +388,19 @@ def compact_parts(index: VideoIndex) -> tuple[dict[str, Any], bytes]:
     """Header and tables of the compact form, the latter not deflated any more."""
     compact = index.to_bytes()
     end = 16 + int.from_bytes(compact[12:16], "little")
-    return json.loads(compact[16:end]), zlib.decompress(compact[end:])
+    return json.loads(compact[16:end]), zlib.decompress(compact[end:-4])
 
 
 def compact_of(header: dict[str, Any], tables: bytes, *, behind: bytes = b"") -> bytes:
     """The compact form with this header and these tables."""
     text = json.dumps(header).encode()
-    return b"FFBINDEX\x02\x00\r\n" + len(text).to_bytes(4, "little") + text + zlib.compress(tables) + behind
+    return with_checksum(
+        b"FFBINDEX\x02\x00\r\n" + len(text).to_bytes(4, "little") + text + zlib.compress(tables) + behind
+    )
+
+
+def with_checksum(data: bytes) -> bytes:
+    return data + zlib.crc32(data).to_bytes(4, "little")
 
 
 def test_the_compact_form_taken_apart_and_put_together(small: VideoIndex) -> None:
@@ -440,9 +446,21 @@ def test_compact_columns_of_other_numbers_are_in_range_or_corrupt(small: VideoIn
 def test_what_stands_behind_the_tables_or_is_missing_is_corrupt(small: VideoIndex) -> None:
     parts = compact_parts(small)
     whole = compact_of(*parts)
-    for data in (compact_of(*parts, behind=b"x"), whole[:-1], whole[:-5], whole[:40]):
-        with pytest.raises(CorruptError, match="index is malformed"):
+    for data in (
+        compact_of(*parts, behind=b"x"),
+        *(with_checksum(whole[:-4][:end]) for end in (-1, -5, 40, 16)),
+    ):
+        with pytest.raises(CorruptError, match=r"index is malformed: (?!its checksum)"):
             VideoIndex.from_bytes(data)
+
+
+def test_a_wrong_bit_anywhere_is_corrupt(small: VideoIndex) -> None:
+    """In a parameter set too, where no range tells."""
+    data = small.to_bytes()
+    for place in range(len(data)):
+        changed = data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :]
+        with pytest.raises(CorruptError, match="not a saved VideoIndex" if place < 12 else "its checksum"):
+            VideoIndex.from_bytes(changed)
 
 
 def test_limits_hold_before_memory_is_taken(small: VideoIndex) -> None:

@@ -103,7 +103,7 @@ def main() -> None:
     compact = index.to_bytes()
     tables = 16 + int.from_bytes(compact[12:16], "little")
     write("index", "one_frame_compact", compact)
-    write("index", "one_frame_undeflated", compact[:tables] + zlib.decompress(compact[tables:]))
+    write("index", "one_frame_undeflated", compact[:tables] + zlib.decompress(compact[tables:-4]))
     for message in MESSAGES:
         write("message", message["type"], json.dumps(message).encode())
 

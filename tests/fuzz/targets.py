@@ -75,11 +75,13 @@ def boxes(data: bytes) -> None:
 def index(data: bytes) -> None:
     """Read an index from elsewhere: as JSON, and in its compact form, with tables that are deflated already or not yet."""
     header_end = 16 + int.from_bytes(data[12:16], "little")
-    undeflated = data[:header_end] + zlib.compress(data[header_end:], 1)  # no fuzzer gets past a checksum
+    undeflated = data[:header_end] + zlib.compress(data[header_end:], 1)
     for read in (
         lambda: VideoIndex.from_json(data),
         lambda: VideoIndex.from_bytes(data, limits=LIMITS),
-        lambda: VideoIndex.from_bytes(undeflated, limits=LIMITS),
+        # No fuzzer gets past checksums.
+        lambda: VideoIndex.from_bytes(_with_checksum(data), limits=LIMITS),
+        lambda: VideoIndex.from_bytes(_with_checksum(undeflated), limits=LIMITS),
     ):
         try:
             found = read()
@@ -89,6 +91,10 @@ def index(data: bytes) -> None:
         assert VideoIndex.from_json(found.to_json()) == found
         assert VideoIndex.from_bytes(found.to_bytes()) == found
         assert len(found.times) == len(found)
+
+
+def _with_checksum(data: bytes) -> bytes:
+    return data + zlib.crc32(data).to_bytes(4, "little")
 
 
 def message(data: bytes) -> None:
