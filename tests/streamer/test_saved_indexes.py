@@ -133,8 +133,15 @@ def test_the_library_to_its_first_exact_frame(bucket: Bucket, place: str, reques
             assert bucket.spent() == requests + more
 
 
-def test_without_one_the_library_says_so(bucket: Bucket) -> None:
+def test_the_library_without_one(bucket: Bucket) -> None:
     assert saved_index(bucket.url, folder=bucket.folder, variables=bucket.variables) is None
+    bucket.spent()
+    with (
+        ffbind.open(source(bucket.url, variables=bucket.variables)) as video,
+        ffbind.open(bucket.video) as near,
+    ):
+        assert picture_hash(video[MIDDLE]) == picture_hash(near[MIDDLE])
+        assert bucket.spent() == 4
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -174,23 +181,25 @@ async def frame_of(client: Any, near: Any, number: int) -> None:
     assert jpeg == expected.to_jpeg(quality=80)
 
 
+@pytest.mark.parametrize("scan", [False, True])
 @pytest.mark.parametrize(("place", "requests"), [(None, 4), ("folder", 1), ("beside", 2)])
 async def test_the_server_to_the_first_exact_frame(
-    bucket: Bucket, connect: Any, place: str | None, requests: int
+    bucket: Bucket, connect: Any, place: str | None, requests: int, scan: bool
 ) -> None:
     if place is not None:
-        bucket.save(place, bucket.index(scan=False))
+        bucket.save(place, bucket.index(scan=scan))
     settings = bucket.settings(**PLACES.get(place or "", {}))
     with ffbind.open(bucket.video) as near:
-        async with Server(settings) as server, connect(server.info.url) as client:
-            bucket.spent()
-            await client.set_video("far.mp4")
-            await frame_of(client, near, 0)
-            assert bucket.spent() == requests
-            await frame_of(client, near, MIDDLE)
-            assert bucket.spent() == 1
-            assert server._videos.indexes.used == (place is not None)
-            assert server._videos.indexes.refused == 0
+        for first, more in ((0, 0), (MIDDLE, 1)):
+            async with Server(settings) as server, connect(server.info.url) as client:
+                bucket.spent()
+                await client.set_video("far.mp4")
+                await frame_of(client, near, first)
+                assert bucket.spent() == requests + more
+                await frame_of(client, near, 270)
+                assert bucket.spent() == 1
+                assert server._videos.indexes.used == (place is not None)
+                assert server._videos.indexes.refused == 0
 
 
 async def test_the_folder_comes_first_and_none_beside_costs_a_request(bucket: Bucket, connect: Any) -> None:
