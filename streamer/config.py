@@ -171,6 +171,11 @@ class Settings:
             raise ConfigError(
                 f"index_cache is {self.index_cache!r}; it must be off, read or write", "index_cache"
             )
+        if self.index_cache != "off" and self.index_folder.parts[:1] == ("~",):
+            raise ConfigError(
+                f"index_folder is {str(self.index_folder)!r}, and whose home that is is not known; write the path out",
+                "index_folder",
+            )
         if self.log_level not in LOG_LEVELS:
             raise ConfigError(
                 f"log_level is {self.log_level!r}; it must be one of {', '.join(LOG_LEVELS)}", "log_level"

@@ -30,14 +30,15 @@ MAX_BYTES = 64 << 20
 
 
 def default_folder(variables: Mapping[str, str] | None = None) -> Path:
-    """Give the folder for indexes that have no other place: below XDG_CACHE_HOME, else `~/.cache`.
+    """Give the folder for indexes that have no other place: below XDG_CACHE_HOME, else `~/.cache`; with `~` where no home is known.
 
     >>> default_folder({"XDG_CACHE_HOME": "/var/cache/lab"})
     PosixPath('/var/cache/lab/bucket-streamer/index')
     """
     base = (os.environ if variables is None else variables).get("XDG_CACHE_HOME", "")
     # The XDG Base Directory Specification: a path that is not absolute is not used.
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "bucket-streamer" / "index"
+    cache = Path(base) if Path(base).is_absolute() else Path(os.path.expanduser("~"), ".cache")
+    return cache / "bucket-streamer" / "index"
 
 
 class IndexFolder:
