@@ -29,7 +29,7 @@ from streamer.storage import (
     source,
 )
 
-from .console import Mistake, err, progress, say
+from .console import Mistake, err, out, progress, say
 
 __all__ = ["save_indexes"]
 
@@ -57,6 +57,7 @@ def save_indexes(
                 f"{video}: nothing can be written beside a file on a web server; leave --beside out"
             )
     passed = 0
+    names: list[str] = []
     failures: dict[int, str] = {}
     with ThreadPoolExecutor(jobs, thread_name_prefix="index") as pool, progress("videos") as bar:
         task = bar.add_task("Indexing", total=len(videos), note="")
@@ -72,14 +73,19 @@ def save_indexes(
                 except (FFbindError, StorageError, S3OptionsError, OSError) as error:
                     failures[number] = _sentence(videos[number], error)
                 else:
-                    passed += written is None
-                    if written is not None:
+                    if written is None:
+                        passed += 1
+                    elif out.is_terminal:
+                        names.append(written)  # the bar stands there meanwhile
+                    else:
                         say(written)
                 bar.update(task, advance=1, note=f"{len(failures)} failed" if failures else "")
         except BaseException:
             # Those in work are finished: what they write need not be made again.
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    for name in names:
+        say(name)
     if passed:
         say(f"{passed} of {len(videos)} had their index already")
     for _, sentence in sorted(failures.items()):

@@ -71,7 +71,7 @@ PRESENTATION_DTYPE = np.dtype([("row", "<i4"), ("edit", "<u4"), ("start", "<i8")
 _MAGIC = b"FFBINDEX\x02\x00\r\n"
 _JSON_VERSION = 1
 _FRAMED_VERSION = 2  # with `framing`: a reader of version 1 would take the bytes for something else
-_MAX_HEADER = 16 << 20
+_MAX_HEADER = 4 << 20
 _MAX_ROWS = 2**31 - 1
 _TIME_LIMIT = 2**62
 _KINDS = np.zeros(256, dtype=bool)

@@ -107,11 +107,13 @@ class Videos:
                 index = await loop.run_in_executor(self._executor, self.indexes.load, place, path)
                 if index is None:
                     continue
+                info = ObjectInfo(path, index.size, index.identity)
                 try:
-                    return await self._use(ObjectInfo(path, index.size, index.identity), index)
+                    return await self._use(info, index)
                 except (SourceChangedError, CorruptError, OpenError) as error:
                     # A hint that was wrong, of another version as a rule, is not the client's trouble.
                     self.indexes.refuse(place, path, error)
+                    self._fetcher.forget(info)  # what proved it once proves nothing later
         # Whether a video that is open is still the one that is stored, only the store knows.
         return await self._use(await loop.run_in_executor(self._executor, self._storage.stat, path))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import threading
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -110,6 +111,7 @@ class SavedIndexes:
             )
             if wanted
         )
+        self._lock = threading.Lock()
         self.used = 0
         self.refused = 0
 
@@ -133,7 +135,8 @@ class SavedIndexes:
 
     def refuse(self, place: IndexPlace, path: str, why: Exception) -> None:
         """Count an index that is not used, and say why."""
-        self.refused += 1
+        with self._lock:
+            self.refused += 1
         where = "in the folder" if place is IndexPlace.FOLDER else "beside it"
         _log.info("%s: the index %s is not used: %s", path, where, why)
 

@@ -228,6 +228,17 @@ def test_of_a_web_server_in_the_folder(minio: Store, bucket: str, cache: Path, s
     assert place_of(url.replace("http://", "http://name:secret@")) == place_of(url)
 
 
+def test_a_store_that_forbids_what_is_not_there(
+    minio: Store, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As one does whose bucket may not be listed: there is no index, and that is no error."""
+    publish(minio, bucket)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    assert saved_index(f"s3://{bucket}/cam/plain.mp4") is None
+
+
 def test_a_bucket_that_may_not_be_written_is_one_sentence(
     minio: Store, bucket: str, streamer: Streamer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

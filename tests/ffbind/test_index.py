@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import ffbind
 from ffbind.color import Color
 from ffbind.errors import (
     CorruptError,
@@ -463,12 +464,15 @@ def test_a_wrong_bit_anywhere_is_corrupt(small: VideoIndex) -> None:
             VideoIndex.from_bytes(changed)
 
 
-def test_limits_hold_before_memory_is_taken(small: VideoIndex) -> None:
+def test_limits_hold_before_memory_is_taken(small: VideoIndex, tmp_path: Path) -> None:
     """A few bytes that say they are billions of samples."""
     header, tables = compact_parts(small)
     assert VideoIndex.from_bytes(compact_of(header, tables), limits=Limits(samples=5)) == small
     with pytest.raises(LimitError, match="5 samples, more than the 4"):
         VideoIndex.from_bytes(compact_of(header, tables), limits=Limits(samples=4))
+    small.save(tmp_path / "saved.ffindex")
+    with pytest.raises(LimitError, match=r"saved\.ffindex: the file has 5 samples"):
+        ffbind.open(b"", index=tmp_path / "saved.ffindex", limits=Limits(samples=4))
     with pytest.raises(LimitError, match="2000000000 samples"):
         VideoIndex.from_bytes(compact_of(header | {"sample_count": 2 * 10**9, "widths": [0] * 12}, b""))
     with pytest.raises(LimitError, match="frames shown"):
