@@ -33,7 +33,7 @@ EXAMPLES = examples(
     "streamer index drive.mp4 -o drive.csv      to a file: .csv, .json, .parquet, .arrow, or .ffindex (ffbind.open takes it)",
     "streamer index drive.mp4 --scan            picture kinds and IRAPs from the stream itself",
     "streamer index --save videos/*.mp4         an index beside each, drive.mp4.ffindex; those that are there stay",
-    "streamer index --beside s3://videos/drive.mp4    an object beside it",
+    "streamer index --beside s3://videos/2026/        an object beside each video below",
     "streamer index --save s3://videos/drive.mp4      in the folder of indexes, where `streamer serve` may look",
 )
 
@@ -96,7 +96,8 @@ def command(
     number). These are the numbers that RequestFrames takes: offset, irap_offset.
 
     With --save, --beside or --cache nothing is printed but names: the indexes of all VIDEOs are saved, so that
-    opening them again reads no table. Those that are there and fit their video stay as they are, so a run that
+    opening them again reads no table. A folder, or s3://BUCKET/PREFIX/ with a slash at its end, stands for all
+    .mp4, .mov and .m4v below. Those that are there and fit their video stay as they are, so a run that
     was broken off is gone on with. What fails is told at the end, and the exit status is 1 then.
     """
     if save or beside or cache is not None:

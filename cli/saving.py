@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,11 @@ from ffbind.sources import FileSource, Source
 from streamer.storage import (
     INDEX_SUFFIX,
     IndexFolder,
+    LocalStorage,
     S3Options,
     S3OptionsError,
+    S3Storage,
+    Storage,
     StorageError,
     WritableS3Storage,
     beside,
@@ -34,6 +37,10 @@ from .console import Mistake, err, out, progress, say
 __all__ = ["save_indexes"]
 
 
+_SUFFIXES = (".mp4", ".mov", ".m4v")
+"""What videos in folders and buckets are called; others are indexed where they are named themselves."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Target:
     """Where the index of one video is kept; `load` gives None where there is none."""
@@ -44,20 +51,22 @@ class _Target:
 
 
 def save_indexes(
-    videos: Sequence[str], *, folder: Path | None, beside_videos: bool, scan: bool, jobs: int
+    names: Sequence[str], *, folder: Path | None, beside_videos: bool, scan: bool, jobs: int
 ) -> int:
     """Write what is missing or of another version, `jobs` videos at a time; give the exit status, 1 where some failed.
 
-    Beside the video with `beside_videos`, else in `folder`; where neither is given, beside files and in the folder of indexes for
-    URLs. Prints a line for each index that was written, and at the end what failed. Raises Mistake before anything is done.
+    `names`: videos; folders, and URLs of buckets that end in a slash, stand for all videos below. Indexes go beside their videos with
+    `beside_videos`, else into `folder`; where neither is given, beside files and into the folder of indexes for URLs. Prints a line for
+    each index that was written, and at the end what failed. Raises Mistake before anything is done.
     """
+    videos = list(dict.fromkeys(video for name in names for video in _videos_of(name)))
     for video in videos:
         if beside_videos and is_url(video) and not video.lower().startswith("s3:"):
             raise Mistake(
                 f"{video}: nothing can be written beside a file on a web server; leave --beside out"
             )
     passed = 0
-    names: list[str] = []
+    written_names: list[str] = []
     failures: dict[int, str] = {}
     with ThreadPoolExecutor(jobs, thread_name_prefix="index") as pool, progress("videos") as bar:
         task = bar.add_task("Indexing", total=len(videos), note="")
@@ -76,7 +85,7 @@ def save_indexes(
                     if written is None:
                         passed += 1
                     elif out.is_terminal:
-                        names.append(written)  # the bar stands there meanwhile
+                        written_names.append(written)  # the bar stands there meanwhile
                     else:
                         say(written)
                 bar.update(task, advance=1, note=f"{len(failures)} failed" if failures else "")
@@ -84,13 +93,38 @@ def save_indexes(
             # Those in work are finished: what they write need not be made again.
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    for name in names:
+    for name in written_names:
         say(name)
     if passed:
         say(f"{passed} of {len(videos)} had their index already")
     for _, sentence in sorted(failures.items()):
         err.print(f"streamer: {sentence}", markup=False, soft_wrap=True)
     return 1 if failures else 0
+
+
+def _videos_of(name: str) -> Iterator[str]:
+    """Give the videos below a folder or a prefix, in the order of their paths; anything else is a video itself. Raises Mistake."""
+    storage: Storage
+    if not is_url(name) and Path(name).is_dir():
+        storage, base, prefix = LocalStorage(name), name.rstrip("/") + "/", ""
+    elif name.lower().startswith("s3:") and name.endswith("/"):
+        bucket, _, prefix = name[len("s3://") :].partition("/")
+        storage, base = S3Storage(S3Options.from_environment(bucket)), f"s3://{bucket}/"
+    else:
+        yield name
+        return
+    found, cursor = 0, None
+    while True:
+        page = storage.list(prefix, cursor=cursor)
+        for entry in page.objects:
+            if entry.path.lower().endswith(_SUFFIXES):
+                found += 1
+                yield base + entry.path
+        cursor = page.cursor
+        if cursor is None:
+            break
+    if not found:
+        raise Mistake(f"{name}: nothing below it is called {', '.join(_SUFFIXES)}", 1)
 
 
 def _save(video: str, folder: Path | None, beside_videos: bool, scan: bool) -> str | None:

@@ -93,6 +93,23 @@ def test_kinds_that_are_wanted_and_not_there_are_no_fresh_index(folder: Path, st
         assert "already" in streamer("index", *words, video).out
 
 
+def test_a_folder_stands_for_the_videos_below(folder: Path, streamer: Streamer) -> None:
+    (folder / "deep" / "er").mkdir(parents=True)
+    (folder / "plain.mp4").rename(folder / "deep" / "er" / "A.MP4")
+    (folder / "notes.txt").write_text("not asked for")
+    run = streamer("index", "--save", f"{folder}/", folder / "deep" / "er" / "A.MP4")
+    assert (run.status, run.err) == (0, "")
+    expected = ["cut_start.mp4", "deep/er/A.MP4", "fragmented.mp4", "open_gop.mp4"]
+    assert sorted(run.out.splitlines()) == [f"{folder}/{name}.ffindex" for name in expected]
+    assert "4 of 4" in streamer("index", "--save", folder).out
+    (folder / "empty").mkdir()
+    run = streamer("index", "--save", folder / "empty")
+    assert (run.status, run.err) == (
+        1,
+        f"streamer: {folder}/empty: nothing below it is called .mp4, .mov, .m4v\n",
+    )
+
+
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_what_fails_is_told_at_the_end_and_the_others_are_done(
     folder: Path, streamer: Streamer, jobs: int
@@ -200,7 +217,8 @@ def test_beside_the_objects_only_when_asked(
     assert sorted(run.out.splitlines()) == sorted(f"{url}.ffindex" for url in urls)
     assert sorted(objects(minio, bucket)) == sorted([*before, *(f"{name}.ffindex" for name in before)])
     assert not cache.exists()
-    assert "4 of 4" in streamer("index", "--beside", *urls).out
+    for words in (urls, [f"s3://{bucket}/"], [f"s3://{bucket}/cam/"]):
+        assert "4 of 4" in streamer("index", "--beside", *words).out
 
 
 def test_a_replaced_object_gets_another_index(
