@@ -363,6 +363,8 @@ async def test_a_server_that_may_fills_the_folder_and_never_the_bucket(
             assert (server._videos.indexes.used, server._videos.indexes.refused) == (used, refused)
         assert list(bucket.folder.iterdir()) == [bucket.file]
     assert bucket.objects() == before
+    methods = {exchange.request.method for exchange in bucket.faulty.endpoint.exchanges}
+    assert methods == {"GET", "HEAD"}
 
 
 async def test_reading_leaves_the_folder_alone(bucket: Bucket, connect: Any) -> None:
