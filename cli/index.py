@@ -54,7 +54,7 @@ class Row:
 
 
 def command(
-    videos: Annotated[list[str], typer.Argument(help=VIDEO_HELP, metavar="VIDEO...")],
+    videos: Annotated[list[str], typer.Argument(help=VIDEO_HELP, metavar="VIDEO")],
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help=f"Write here: {', '.join(_SUFFIXES)}."),

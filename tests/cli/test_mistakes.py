@@ -50,7 +50,7 @@ MISTAKES = [
     ("index {clip} -o {tmp}/x.xls", 2, "must end in .csv, .json, .parquet, .arrow or .ffindex"),
     ("index {clip} -o {tmp}/none/x.csv", 1, "none/x.csv: no such file or directory"),
     ("index {clip} -o {tmp}/none/x.ffindex", 1, "none/x.ffindex: The index could not be saved"),
-    ("index", 2, "Missing argument 'VIDEO...'"),
+    ("index", 2, "Missing argument 'VIDEO'"),
     ("index {clip} -o {tmp}/none/x.parquet", 1, "none/x.parquet: no such file or directory"),
     ("index {clip} --json -o {tmp}/x.json", 2, "either -o FILE or --json"),
     ("index {clip} --rows -1", 2, "--rows"),

@@ -437,3 +437,20 @@ async def test_of_local_files(clip: Callable[[str], Path], tmp_path: Path, conne
                 await frame_of(client, near, MIDDLE)
             assert (server._videos.indexes.used, server._videos.indexes.refused) == (used, refused)
         os.utime(path, ns=(2, 2))
+
+
+async def test_matroska_is_served_where_it_has_an_index(
+    clip: Callable[[str], Path], tmp_path: Path, connect: Any
+) -> None:
+    path = tmp_path / "a.mkv"
+    shutil.copy(clip("open_gop.mkv"), path)
+    settings = Settings(listen_addr="127.0.0.1:0", workers=1, local_path=tmp_path, index_beside=True)
+    async with Server(settings) as server, connect(server.info.url) as client:
+        await client.send({"type": "SetVideo", "path": "a.mkv"})
+        assert (await client.message())["ok"] is False
+        assert (await client.message())["code"] == "unsupported_codec"
+        with ffbind.open(path) as near:
+            near.index.save(f"{path}{INDEX_SUFFIX}")
+            await client.set_video("a.mkv")
+            for number in (0, 33, 70):
+                await frame_of(client, near, number)
