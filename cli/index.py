@@ -1,4 +1,4 @@
-"""`streamer index`: the table of byte offsets and IRAP samples that a client of the protocol needs."""
+"""`streamer index`: the table of byte offsets and IRAP samples that a client of the protocol needs; saved indexes of many videos."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ import typer
 import ffbind
 from ffbind.hevc import Kind
 
+from .arrow import ARROW_SUFFIXES, need_pyarrow, write_table
 from .console import Mistake, examples, facts, human_bytes, out, say
-from .source import VideoArgument, file_name, to_open
+from .saving import save_indexes
+from .source import VIDEO_HELP, file_name, to_open
 
 if TYPE_CHECKING:
     from ffbind.index import VideoIndex
@@ -28,12 +30,14 @@ __all__ = ["EXAMPLES", "Row", "command", "rows"]
 EXAMPLES = examples(
     "streamer index drive.mp4                   a table for people; in a pipe, CSV of all frames",
     "streamer index drive.mp4 --json            all frames as JSON",
-    "streamer index drive.mp4 -o drive.csv      to a file: .csv, .json, or .ffindex (ffbind.open takes it)",
-    "streamer index s3://videos/drive.mp4 -o drive.ffindex",
+    "streamer index drive.mp4 -o drive.csv      to a file: .csv, .json, .parquet, .arrow, or .ffindex (ffbind.open takes it)",
     "streamer index drive.mp4 --scan            picture kinds and IRAPs from the stream itself",
+    "streamer index --save videos/*.mp4         an index beside each, drive.mp4.ffindex; those that are there stay",
+    "streamer index --beside s3://videos/2026/        an object beside each video below",
+    "streamer index --save s3://videos/drive.mp4      in the folder of indexes, where `streamer serve` may look",
 )
 
-_SUFFIXES = (".csv", ".json", ".ffindex")
+_SUFFIXES = (".csv", ".json", *ARROW_SUFFIXES, ".ffindex")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +54,10 @@ class Row:
 
 
 def command(
-    video: VideoArgument,
+    videos: Annotated[list[str], typer.Argument(help=VIDEO_HELP, metavar="VIDEO")],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Write here: .csv, .json or .ffindex."),
+        typer.Option("-o", "--output", metavar="FILE", help=f"Write here: {', '.join(_SUFFIXES)}."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON: facts, and one object a sample.")
@@ -66,17 +70,55 @@ def command(
         int,
         typer.Option("--rows", min=0, help="Rows of the table on a terminal; 0 is all.", show_default=True),
     ] = 40,
-) -> None:
+    save: Annotated[
+        bool,
+        typer.Option("--save", help="Save indexes: beside files, and of URLs in the folder of indexes."),
+    ] = False,
+    beside: Annotated[
+        bool, typer.Option("--beside", help="Save indexes beside their videos, in buckets too.")
+    ] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            "--cache",
+            metavar="DIR",
+            help="Save indexes in this folder, under names made from URL or path.",
+            show_default="~/.cache/bucket-streamer/index",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=1, max=256, help="With --save: videos at a time.", show_default=True)
+    ] = 4,
+) -> int:
     """Print where each frame of VIDEO starts in the file, and the IRAP sample to decode it from.
 
     One row a sample, in presentation order (samples that are never on screen come last, without a frame
     number). These are the numbers that RequestFrames takes: offset, irap_offset.
+
+    With --save, --beside or --cache nothing is printed but names: the indexes of all VIDEOs are saved, so that
+    opening them again reads no table. A folder, or s3://BUCKET/PREFIX/ with a slash at its end, stands for all
+    .mp4, .mov and .m4v below. Those that are there and fit their video stay as they are, so a run that
+    was broken off is gone on with. What fails is told at the end, and the exit status is 1 then.
     """
+    if save or beside or cache is not None:
+        if output is not None or as_json:
+            raise Mistake("--save, --beside and --cache save indexes; -o FILE and --json write a table")
+        if beside and cache is not None:
+            raise Mistake("give either --beside or --cache DIR; an index is saved in one place")
+        return save_indexes(videos, folder=cache, beside_videos=beside, scan=scan, jobs=jobs)
+    if len(videos) > 1:
+        raise Mistake(
+            f"{len(videos)} videos are given, and a table is that of one; --save saves their indexes"
+        )
     if output is not None and as_json:
         raise Mistake("give either -o FILE or --json; -o FILE.json writes JSON to a file")
     if output is not None and output.suffix.lower() not in _SUFFIXES:
-        raise Mistake(f"{output}: the name must end in .csv, .json or .ffindex, to say what to write")
-    with ffbind.open(to_open(video)) as opened:
+        raise Mistake(
+            f"{output}: the name must end in {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}, to say what to write"
+        )
+    if output is not None and output.suffix.lower() in ARROW_SUFFIXES:
+        need_pyarrow(output)
+    with ffbind.open(to_open(videos[0])) as opened:
         # Without composition times in the file, only the stream itself says in which order frames are shown.
         index = opened.scan() if scan or not opened.index.has_composition_times else opened.index
         if output is not None:
@@ -84,9 +126,10 @@ def command(
         elif as_json:
             print(_json(opened, index))
         elif out.is_terminal:
-            _show(file_name(video), opened, index, limit)
+            _show(file_name(videos[0]), opened, index, limit)
         else:
             sys.stdout.write(_csv(index))
+    return 0
 
 
 def rows(index: VideoIndex) -> list[Row]:
@@ -111,6 +154,10 @@ def _write(video: Video, index: VideoIndex, path: Path) -> None:
     suffix = path.suffix.lower()
     if suffix == ".ffindex":
         index.save(path)
+    elif suffix in ARROW_SUFFIXES:
+        columns = zip(*(astuple(row) for row in rows(index)), strict=True)
+        names = [field.name for field in fields(Row)]
+        write_table(path, dict(zip(names, columns, strict=True)), _facts(video, index))
     else:
         path.write_text(_json(video, index) + "\n" if suffix == ".json" else _csv(index))
     say(f"{path}  ({len(index.samples)} samples, {human_bytes(path.stat().st_size)})")
@@ -125,19 +172,19 @@ def _csv(index: VideoIndex) -> str:
 
 
 def _json(video: Video, index: VideoIndex) -> str:
-    return json.dumps(
-        {
-            "codec": video.codec,
-            "width": video.width,
-            "height": video.height,
-            "frame_rate": float(video.frame_rate),
-            "duration": float(video.duration),
-            "frames": len(video),
-            "bytes": index.size,
-            "samples": [asdict(row) for row in rows(index)],
-        },
-        indent=1,
-    )
+    return json.dumps(_facts(video, index) | {"samples": [asdict(row) for row in rows(index)]}, indent=1)
+
+
+def _facts(video: Video, index: VideoIndex) -> dict[str, str | int | float]:
+    return {
+        "codec": video.codec,
+        "width": video.width,
+        "height": video.height,
+        "frame_rate": float(video.frame_rate),
+        "duration": float(video.duration),
+        "frames": len(video),
+        "bytes": index.size,
+    }
 
 
 def _show(name: str, video: Video, index: VideoIndex, limit: int) -> None:

@@ -55,6 +55,22 @@ def command(
     s3_prefix: Annotated[
         str | None, typer.Option("--s3-prefix", help="Path in the bucket to serve.", show_default='""')
     ] = None,
+    index_cache: Annotated[
+        str | None,
+        typer.Option(
+            "--index-cache", help="Saved indexes in --index-folder: off, read, write.", show_default="off"
+        ),
+    ] = None,
+    index_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--index-folder", help="Folder of saved indexes.", show_default="~/.cache/bucket-streamer/index"
+        ),
+    ] = None,
+    index_beside: Annotated[
+        bool | None,
+        typer.Option("--index-beside/--no-index-beside", help="Look for an index beside each video."),
+    ] = None,
     jpeg_quality: Annotated[
         int | None,
         typer.Option("--jpeg-quality", help="Quality of the pictures, 1 to 100.", show_default="80"),
@@ -89,6 +105,9 @@ def command(
             "s3_region": s3_region,
             "s3_endpoint": s3_endpoint,
             "s3_prefix": s3_prefix,
+            "index_cache": index_cache,
+            "index_folder": index_folder,
+            "index_beside": index_beside,
             "jpeg_quality": jpeg_quality,
             "workers": workers,
             "log_level": log_level,

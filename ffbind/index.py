@@ -12,6 +12,7 @@ import math
 import os
 import reprlib
 import threading
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,10 +28,13 @@ from .errors import (
     FrameIndexError,
     FrameTimeError,
     IndexMismatchError,
+    LimitError,
     SourceError,
 )
 from .framing import LENGTH_PREFIXED, Framing, FramingKind
 from .hevc import Kind
+from .limits import Limits
+from .packing import pack_columns, unpack_columns
 from .sources import Source, SourceLike
 
 __all__ = ["PRESENTATION_DTYPE", "SAMPLE_DTYPE", "SampleEntry", "VideoIndex"]
@@ -64,10 +68,10 @@ than once), -1: decoded but not shown.
 PRESENTATION_DTYPE = np.dtype([("row", "<i4"), ("edit", "<u4"), ("start", "<i8")])
 """One row for each frame shown, in presentation order: its sample's row, its edit, its start."""
 
-_MAGIC = b"FFBINDEX\x01\x00\r\n"
+_MAGIC = b"FFBINDEX\x02\x00\r\n"
 _JSON_VERSION = 1
 _FRAMED_VERSION = 2  # with `framing`: a reader of version 1 would take the bytes for something else
-_MAX_HEADER = 64 << 20
+_MAX_HEADER = 4 << 20
 _MAX_ROWS = 2**31 - 1
 _TIME_LIMIT = 2**62
 _KINDS = np.zeros(256, dtype=bool)
@@ -353,16 +357,12 @@ class VideoIndex:
     # Saving and loading
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the index to a file (a short header, then the tables), replaced whole or not at all."""
-        header = json.dumps(self._header()).encode()
+        """Write the index to a file, in the form of `to_bytes`, replaced whole or not at all."""
         target = Path(path)
         part = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.part")
         try:
             try:
-                with part.open("wb") as file:
-                    file.write(_MAGIC + len(header).to_bytes(4, "little") + header)
-                    file.write(self.samples.tobytes())
-                    file.write(self.presentation.tobytes())
+                part.write_bytes(self.to_bytes())
                 part.replace(target)
             finally:
                 part.unlink(missing_ok=True)
@@ -372,8 +372,8 @@ class VideoIndex:
             ) from error
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> VideoIndex:
-        """Read what `save` wrote. CorruptError for anything else, SourceError where it cannot be read."""
+    def load(cls, path: str | os.PathLike[str], *, limits: Limits | None = None) -> VideoIndex:
+        """Read what `save` wrote. CorruptError for anything else, LimitError, SourceError where it cannot be read."""
         try:
             data = Path(path).read_bytes()
         except OSError as error:
@@ -381,27 +381,53 @@ class VideoIndex:
                 error.errno, f"The index could not be read: {error.strerror}", os.fspath(path)
             ) from error
         try:
-            return cls._from_bytes(data)
-        except CorruptError as error:
-            raise CorruptError(f"{os.fspath(path)}: {error}") from None
+            return cls.from_bytes(data, limits=limits)
+        except (CorruptError, LimitError) as error:
+            error.args = (f"{os.fspath(path)}: {error}", *error.args[1:])
+            raise
+
+    def to_bytes(self) -> bytes:
+        """Give the index in its compact form: some 2 bytes a sample where sizes and times are regular, 3 where they are not.
+
+        A line that says what it is, the length of the header (4 bytes, little-endian), the header as JSON with all but the tables,
+        the tables as `ffbind.packing` packs them, and the CRC-32 of all of it (4 bytes).
+        """
+        widths, tables = pack_columns(_to_residuals(self.samples, self.presentation))
+        header = json.dumps(self._header() | {"widths": widths}).encode()
+        data = _MAGIC + len(header).to_bytes(4, "little") + header + tables
+        return data + zlib.crc32(data).to_bytes(4, "little")
 
     @classmethod
-    def _from_bytes(cls, data: bytes) -> VideoIndex:
-        start = len(_MAGIC) + 4
-        if not data.startswith(_MAGIC) or len(data) < start:
+    def from_bytes(cls, data: bytes, *, limits: Limits | None = None) -> VideoIndex:
+        """Read what `to_bytes` gave. CorruptError for anything else; LimitError before the memory for its tables is taken."""
+        start, end = len(_MAGIC) + 4, len(data) - 4
+        if not data.startswith(_MAGIC) or end < start:
             raise CorruptError("not a saved VideoIndex of this version; make the index again")
-        length = int.from_bytes(data[len(_MAGIC) : start], "little")
-        if length > min(_MAX_HEADER, len(data) - start):
+        view = memoryview(data)
+        # A wrong bit in a parameter set would give pictures that look right.
+        if zlib.crc32(view[:end]) != int.from_bytes(view[end:], "little"):
+            raise _malformed("its checksum is not that of its bytes")
+        length = int.from_bytes(view[len(_MAGIC) : start], "little")
+        if length > min(_MAX_HEADER, end - start):
             raise _malformed("its header is cut short")
         header = _parse_json(data[start : start + length])
         rows, shown = _whole(header, "sample_count"), _whole(header, "shown_count")
-        if len(data) - start - length != rows * SAMPLE_DTYPE.itemsize + shown * PRESENTATION_DTYPE.itemsize:
-            raise _malformed("its tables are not as long as its header says")
-        samples = np.frombuffer(data, SAMPLE_DTYPE, rows, start + length).copy()
-        presentation = np.frombuffer(
-            data, PRESENTATION_DTYPE, shown, start + length + rows * SAMPLE_DTYPE.itemsize
-        ).copy()
-        return cls._from_header(header, samples, presentation)
+        limits = limits or Limits()
+        limits.check(rows, limits.samples, "samples")
+        limits.check(shown, max(limits.samples, limits.edit_work), "frames shown")
+        widths = header.get("widths")
+        if not isinstance(widths, list) or len(widths) != len(_RESIDUALS):
+            raise _malformed(f"its tables do not have {len(_RESIDUALS)} columns")
+        lengths = [rows if table == "samples" else shown for table in _RESIDUALS.values()]
+        try:
+            columns = unpack_columns(
+                [_in_range(width, 0, 8, "width") for width in widths],
+                lengths,
+                view[start + length : end],
+            )
+        except CorruptError as error:
+            raise _malformed(str(error)) from error
+        return cls._from_header(header, *_from_residuals(columns, rows, shown))
 
     def to_json(self) -> str:
         """Give the index as one JSON object; its tables hold one array of numbers for each column."""
@@ -482,6 +508,84 @@ _ARGUMENTS = (
     "has_composition_times",
     "framing",
 )
+
+
+_RESIDUALS = {
+    "size": "samples",
+    "offset": "samples",
+    "duration": "samples",
+    "dts": "samples",
+    "pts": "samples",
+    "kind": "samples",
+    "temporal_id": "samples",
+    "entry": "samples",
+    "irap": "samples",
+    "row": "presentation",
+    "edit": "presentation",
+    "start": "presentation",
+}
+"""Columns of the compact form in their order, each with its table; `display` follows from the presentation."""
+
+
+def _to_residuals(samples: StructuredArray, presentation: StructuredArray) -> list[NDArray[np.int64]]:
+    """Take from each column what the ones before it say: see `_from_residuals`, which adds it again."""
+    column = {name: samples[name].astype(np.int64) for name in samples.dtype.names or ()}
+    column |= {name: presentation[name].astype(np.int64) for name in presentation.dtype.names or ()}
+    return [
+        column["size"],
+        np.diff(column["offset"], prepend=0) - _shifted(column["size"]),
+        np.diff(column["duration"], prepend=0),
+        np.diff(column["dts"], prepend=0) - _shifted(column["duration"]),
+        column["pts"] - column["dts"],
+        column["kind"],
+        column["temporal_id"],
+        np.diff(column["entry"], prepend=0),
+        np.diff(column["irap"], prepend=0),
+        np.diff(column["row"], prepend=0) - 1,
+        np.diff(column["edit"], prepend=0),
+        np.diff(column["start"] - column["pts"][column["row"]], prepend=0),
+    ]
+
+
+def _from_residuals(
+    residuals: list[NDArray[np.int64]], rows: int, shown: int
+) -> tuple[StructuredArray, StructuredArray]:
+    """Make samples and presentation of what `_to_residuals` left. CorruptError for numbers that their columns cannot hold.
+
+    A sample starts where the one before ends and is decoded when that one is over; a frame shown is one row further than the one
+    before it, and starts as long after its composition time.
+    """
+    found = dict(zip(_RESIDUALS, residuals, strict=True))
+    found["offset"] = np.cumsum(found["offset"] + _shifted(found["size"]))
+    found["duration"] = np.cumsum(found["duration"])
+    found["dts"] = np.cumsum(found["dts"] + _shifted(found["duration"]))
+    found["pts"] = found["pts"] + found["dts"]
+    for name in ("entry", "irap", "edit", "start"):
+        found[name] = np.cumsum(found[name])
+    found["row"] = np.cumsum(found["row"] + 1)
+    if not _all_within(found["row"], 0, rows - 1):
+        raise _malformed("a frame shown is of a sample that is not there")
+    found["start"] = found["start"] + found["pts"][found["row"]]
+    found["display"] = display_column(found["row"].astype(np.int32), rows).astype(np.int64)
+    tables = []
+    for dtype, length in ((SAMPLE_DTYPE, rows), (PRESENTATION_DTYPE, shown)):
+        table = np.empty(length, dtype=dtype)
+        for name in dtype.names or ():
+            kind = dtype[name]
+            if kind.itemsize < 8 and not _all_within(
+                found[name], int(np.iinfo(kind).min), int(np.iinfo(kind).max)
+            ):
+                raise _malformed(f"column {name} holds a number that is out of range")
+            table[name] = found[name].view(kind) if kind.itemsize == 8 else found[name]
+        tables.append(table)
+    return tables[0], tables[1]
+
+
+def _shifted(column: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give for each row the number of the row before, 0 for the first."""
+    shifted = np.zeros_like(column)
+    shifted[1:] = column[:-1]
+    return shifted
 
 
 def last_marked_row(marked: NDArray[np.bool_]) -> NDArray[np.int32]:

@@ -108,7 +108,7 @@ def open(  # noqa: A001
     path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
     limits = limits or Limits()
     if index is not None and not isinstance(index, VideoIndex):
-        index = VideoIndex.load(index)
+        index = VideoIndex.load(index, limits=limits)
     opened = as_source(source)
     near = isinstance(opened, (BytesSource, FileSource, FileObjectSource))
     reading = opened if near else FetchingSource(opened, fetch)

@@ -19,7 +19,7 @@ from typing import Any, Generic, Self, TypeAlias, TypeVar, cast, get_type_hints
 from ffbind.cores import usable_cores
 
 from .connection import Limits
-from .storage import Patience, S3Options, S3OptionsError
+from .storage import Patience, S3Options, S3OptionsError, default_folder
 from .storage.s3 import ENDPOINT_VARIABLES, REGION_VARIABLES
 
 __all__ = ["FILE_NAME", "LOG_LEVELS", "ConfigError", "Loaded", "Origin", "Scalar", "SettingValue", "Settings"]
@@ -122,6 +122,12 @@ class Settings:
     """Seconds without a byte until an answer of the store counts as broken."""
     s3_tries: int = 5
     """Times that one read of the store is tried, each from the byte where the last one broke."""
+    index_cache: str = "off"
+    """Saved indexes in `index_folder`: `off`, `read`, or `write`, which also puts there what a video without one gave."""
+    index_folder: Path = field(default_factory=default_folder)
+    """Folder of saved indexes; the default is the one that `streamer index --save` fills."""
+    index_beside: bool = False
+    """Look for a saved index beside each video, `drive.mp4.ffindex`; where there is none it costs a request."""
     jpeg_quality: int = 80
     """Quality of the pictures, 1 to 100."""
     workers: int = field(default_factory=usable_cores)
@@ -161,6 +167,15 @@ class Settings:
         self._check_range("s3_tries", self.s3_tries, 1, 100)
         if self.storage_backend == "s3":
             _ = self.s3
+        if self.index_cache not in ("off", "read", "write"):
+            raise ConfigError(
+                f"index_cache is {self.index_cache!r}; it must be off, read or write", "index_cache"
+            )
+        if self.index_cache != "off" and self.index_folder.parts[:1] == ("~",):
+            raise ConfigError(
+                f"index_folder is {str(self.index_folder)!r}, and whose home that is is not known; write the path out",
+                "index_folder",
+            )
         if self.log_level not in LOG_LEVELS:
             raise ConfigError(
                 f"log_level is {self.log_level!r}; it must be one of {', '.join(LOG_LEVELS)}", "log_level"

@@ -28,7 +28,15 @@ from . import connection
 from .config import ConfigError, Settings
 from .fetcher import Fetcher
 from .lanes.pool import Failure, Job, LanePool, LaneStartError, LaneVideo, Measured, Outcome
-from .storage import LocalStorage, S3OptionsError, S3Storage, Storage, StorageError
+from .storage import (
+    IndexFolder,
+    LocalStorage,
+    S3OptionsError,
+    S3Storage,
+    SavedIndexes,
+    Storage,
+    StorageError,
+)
 from .videos import OpenError, Videos
 
 __all__ = ["Server", "ServerInfo", "Session", "StartError", "VideoStats", "serve"]
@@ -94,7 +102,12 @@ class Server:
             limits=VideoLimits(gop_samples=settings.gop_samples, gop_bytes=settings.gop_bytes),
         )
         self._videos = Videos(
-            storage, fetcher, self._pool, self._open_threads, open_timeout=settings.open_timeout
+            storage,
+            fetcher,
+            self._pool,
+            self._open_threads,
+            open_timeout=settings.open_timeout,
+            indexes=_saved_indexes(settings, storage),
         )
         self._listener: WebSocketServer | None = None
         self._sessions: set[Session] = set()
@@ -394,6 +407,15 @@ def _make_storage(settings: Settings) -> Storage:
             "make it or name the one with the videos"
         )
     return LocalStorage(settings.local_path, follow_symlinks=settings.follow_symlinks)
+
+
+def _saved_indexes(settings: Settings, storage: Storage) -> SavedIndexes:
+    return SavedIndexes(
+        storage,
+        folder=None if settings.index_cache == "off" else IndexFolder(settings.index_folder),
+        writes=settings.index_cache == "write",
+        beside_videos=settings.index_beside,
+    )
 
 
 def _listener_log() -> logging.Logger:

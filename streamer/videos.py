@@ -6,24 +6,29 @@ import asyncio
 import logging
 import pickle
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from ffbind.errors import FFbindError, NotVideoError, UnsupportedError
+import numpy as np
+
+from ffbind.errors import CorruptError, FFbindError, NotVideoError, SourceChangedError, UnsupportedError
 from ffbind.fetching import FetchingSource
+from ffbind.index import VideoIndex
 from ffbind.isobmff import read_index
 from ffbind.magic import HEAD_BYTES, name_container
 
 from .fetcher import Fetcher
 from .lanes.pool import Failure, LanePool, LaneVideo, Outcome
 from .messages import Code
-from .storage import ObjectInfo, ObjectSource, Storage, StorageError
+from .storage import ObjectInfo, ObjectSource, SavedIndexes, Storage, StorageError
 
 __all__ = ["OpenError", "Videos", "read_index_of"]
 
 _log = logging.getLogger(__name__)
 
 IDLE_VIDEOS = 16  # kept after the last connection let go, since viewers come back
+PROOF_BYTES = 8 << 20  # of the first sample, which an index from elsewhere says is so long
 
 
 class OpenError(Exception):
@@ -44,9 +49,17 @@ class Videos:
     """The videos that connections have set. Used on the event loop only; what blocks runs in `executor`."""
 
     def __init__(
-        self, storage: Storage, fetcher: Fetcher, pool: LanePool, executor: Executor, *, open_timeout: float
+        self,
+        storage: Storage,
+        fetcher: Fetcher,
+        pool: LanePool,
+        executor: Executor,
+        *,
+        open_timeout: float,
+        indexes: SavedIndexes | None = None,
     ) -> None:
         self._storage = storage
+        self.indexes = SavedIndexes(storage) if indexes is None else indexes
         self._fetcher = fetcher
         self._pool = pool
         self._executor = executor
@@ -88,11 +101,29 @@ class Videos:
             self._let_go(video.info, entry)
 
     async def _acquire(self, path: str) -> LaneVideo:
-        info = await asyncio.get_running_loop().run_in_executor(self._executor, self._storage.stat, path)
+        loop = asyncio.get_running_loop()
+        if not any(info.path == path for info in self._entries):
+            for place in self.indexes.places:
+                index = await loop.run_in_executor(self._executor, self.indexes.load, place, path)
+                if index is None:
+                    continue
+                info = ObjectInfo(path, index.size, index.identity)
+                try:
+                    return await self._use(info, index)
+                except (SourceChangedError, CorruptError, OpenError) as error:
+                    # A hint that was wrong, of another version as a rule, is not the client's trouble.
+                    self.indexes.refuse(place, path, error)
+                    self._fetcher.forget(info)  # what proved it once proves nothing later
+        # Whether a video that is open is still the one that is stored, only the store knows.
+        info = await loop.run_in_executor(self._executor, self._storage.stat, path)
         self._fetcher.found(info)
+        return await self._use(info)
+
+    async def _use(self, info: ObjectInfo, index: VideoIndex | None = None) -> LaneVideo:
+        """Add a user to a version of a video, which is opened for the first one; by `index`, if there is one."""
         entry = self._entries.get(info)
         if entry is None:
-            entry = self._entries[info] = _Entry(asyncio.create_task(self._open(info)))
+            entry = self._entries[info] = _Entry(asyncio.create_task(self._open(info, index)))
         entry.users += 1
         self._entries.move_to_end(info)
         try:
@@ -102,12 +133,17 @@ class Videos:
             self._let_go(info, entry)
             raise
 
-    async def _open(self, info: ObjectInfo) -> LaneVideo:
-        index = await asyncio.get_running_loop().run_in_executor(
-            self._executor, read_index_of, self._storage, info
-        )
+    async def _open(self, info: ObjectInfo, hint: VideoIndex | None) -> LaneVideo:
+        loop = asyncio.get_running_loop()
+        if hint is None:
+            index = await loop.run_in_executor(
+                self._executor, read_index_of, self._storage, info, self.indexes.keep
+            )
+        else:
+            await self._prove(info, hint)
+            index = await loop.run_in_executor(self._executor, pickle.dumps, hint, 5)
         video = self._pool.add_video(info, index)
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Outcome] = loop.create_future()
         job = self._pool.open(video, answer.set_result)
         try:
             outcome = await answer
@@ -117,7 +153,22 @@ class Videos:
             self._pool.cancel(job)
             self._pool.remove_video(video)
             raise
+        self.indexes.used += hint is not None
         return video
+
+    async def _prove(self, info: ObjectInfo, index: VideoIndex) -> None:
+        """See that the store still has the version of an index, by reading the first sample of just that version.
+
+        It is what the first frame is made from, and what tells for any frame whether parameter sets come in the samples; the fetcher
+        keeps it. Raises SourceChangedError, CorruptError, and what the store's reads raise.
+        """
+        sizes = index.samples["size"]
+        row = int(np.argmax(sizes > 0))
+        offset = int(index.samples["offset"][row])
+        length = min(int(sizes[row]), PROOF_BYTES, info.size - offset)
+        if length <= 0:
+            raise CorruptError("its first sample lies outside the file")
+        await self._fetcher.read(info, [(offset, length)])
 
     def _let_go(self, info: ObjectInfo, entry: _Entry) -> None:
         entry.users -= 1
@@ -140,12 +191,14 @@ def _named(path: str, message: str) -> str:
     return message if path in message else f"{path}: {message}"
 
 
-def read_index_of(storage: Storage, info: ObjectInfo) -> bytes:
-    """Read the sample table (numpy, no native parser) and pack it for the lane."""
+def read_index_of(storage: Storage, info: ObjectInfo, keep: Callable[[str, VideoIndex], None]) -> bytes:
+    """Read the sample table (numpy, no native parser), give it to `keep` with the path, and pack it for the lane."""
     source = FetchingSource(ObjectSource(storage, info))
     try:
         try:
-            return pickle.dumps(read_index(source), protocol=5)
+            index = read_index(source)
+            keep(info.path, index)
+            return pickle.dumps(index, protocol=5)
         except NotVideoError:
             _refuse_streams(source)
             raise

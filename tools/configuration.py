@@ -18,6 +18,9 @@ PAGE = ROOT / "docs" / "configuration.md"
 _PLACE = re.compile(r"(?<=<!-- settings -->\n).*?(?=<!-- end of settings -->)", re.DOTALL)
 _CLASSES = {"Settings": ROOT / "streamer" / "config.py", "Limits": ROOT / "streamer" / "connection.py"}
 
+# Defaults that are not the same for everybody.
+_DEPENDING = {"workers": "one a core", "index_folder": "`~/.cache/bucket-streamer/index`"}
+
 
 def _docstrings(name: str, path: Path) -> dict[str, str]:
     """Give the docstring under each attribute of a class, as one line."""
@@ -40,7 +43,7 @@ def table() -> str:
         said |= _docstrings(name, path)
     rows = ["| setting | default | |", "|---|---|---|"]
     for value in Settings.load(environment={}, folder=ROOT / "nowhere").values:
-        default = "one a core" if value.name == "workers" else f"`{value.value}`" if value.value != "" else ""
+        default = _DEPENDING.get(value.name) or (f"`{value.value}`" if value.value != "" else "")
         if isinstance(value.value, bool):
             default = f"`{str(value.value).lower()}`"
         rows.append(f"| `{value.name}` | {default} | {said[value.name]} |")

@@ -14,15 +14,18 @@ from .base import (
     check_path,
 )
 from .http import HttpSource
+from .indexes import INDEX_SUFFIX, IndexFolder, SavedIndexes, beside, default_folder
 from .local import LocalStorage
 from .ranged import Patience
-from .s3 import S3Options, S3OptionsError, S3Storage
-from .url import bucket_and_key, is_url, source
+from .s3 import S3Options, S3OptionsError, S3Storage, WritableS3Storage
+from .url import bucket_and_key, is_url, place_of, saved_index, source
 
 __all__ = [
+    "INDEX_SUFFIX",
     "BadPathError",
     "ForbiddenError",
     "HttpSource",
+    "IndexFolder",
     "LocalStorage",
     "NotFoundError",
     "ObjectInfo",
@@ -34,10 +37,16 @@ __all__ = [
     "S3Options",
     "S3OptionsError",
     "S3Storage",
+    "SavedIndexes",
     "Storage",
     "StorageError",
+    "WritableS3Storage",
+    "beside",
     "bucket_and_key",
     "check_path",
+    "default_folder",
     "is_url",
+    "place_of",
+    "saved_index",
     "source",
 ]

@@ -21,6 +21,7 @@ __all__ = [
     "Storage",
     "StorageError",
     "check_path",
+    "too_large",
 ]
 
 MAX_PATH_BYTES = 1024  # S3's limit for a key; local file systems stop at 4096 for a path and 255 for a name
@@ -98,8 +99,22 @@ class Storage(Protocol):
         store refuses, SourceError when it cannot be read: bytes of two versions are never mixed.
         """
 
+    def read_whole(self, path: str, most: int) -> bytes:
+        """Read an object of at most `most` bytes, with one request and without `stat`; the bytes are those of one version.
+
+        Raises StorageError, and ffbind's SourceError when it is larger or cannot be read.
+        """
+
+    def place(self, path: str) -> str:
+        """Name an object so that no other one, wherever it is, has the same name. Nothing is looked up."""
+
     def list(self, prefix: str, *, cursor: str | None = None, limit: int = 1000) -> ObjectPage:
         """List objects whose path begins with `prefix`, in the order of their paths as UTF-8 bytes."""
+
+
+def too_large(path: str, most: int) -> SourceError:
+    """The error of `Storage.read_whole` for an object that it does not read."""
+    return SourceError(f"{path} has more than {most} bytes; it is not what was looked for")
 
 
 class ObjectSource:

@@ -18,6 +18,7 @@ from .base import (
     ObjectPage,
     PathIsNotVideoError,
     check_path,
+    too_large,
 )
 
 __all__ = ["LocalStorage"]
@@ -84,6 +85,17 @@ class LocalStorage:
         if now != (info.size, info.identity):
             raise SourceChangedError(f"{info.path} was changed while it was in use; set it again")
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def read_whole(self, path: str, most: int) -> bytes:
+        """Read a small file; see `Storage.read_whole`."""
+        info = self.stat(path)
+        if info.size > most:
+            raise too_large(path, most)
+        return self.read_range(info, 0, info.size)
+
+    def place(self, path: str) -> str:
+        """Name a file by its folder and its path; see `Storage.place`."""
+        return f"file://{self._root}/{check_path(path)}"
 
     def list(self, prefix: str, *, cursor: str | None = None, limit: int = 1000) -> ObjectPage:
         """List files by path; see `Storage.list`. Links to folders are not followed."""

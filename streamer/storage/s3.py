@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import configparser
 import inspect
+import io
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
@@ -32,16 +34,18 @@ from .base import (
     ReadForbiddenError,
     StorageError,
     check_path,
+    too_large,
 )
 from .ranged import Patience, Pool, Refused, Version, explain_fault, read_range, tried
 
-__all__ = ["S3Options", "S3OptionsError", "S3Storage"]
+__all__ = ["S3Options", "S3OptionsError", "S3Storage", "WritableS3Storage"]
 
 Credentials = Literal["auto", "anonymous", "instance"]
 T = TypeVar("T")
 
 _UNSIGNED = "the credentials for the bucket could not be read any more; renew them and try again"
 
+_SMALLEST_PART = 5 << 20  # what minio accepts
 _AMAZON = "https://s3.amazonaws.com"
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 """Where other tools look for the URL of the store, the first that is set."""
@@ -204,16 +208,33 @@ class S3Storage:
         def ask(offset: int, length: int) -> BaseHTTPResponse:
             return self._get(key, offset, length, info.identity)
 
-        def describe(error: Exception) -> SourceError:
-            # Whoever reads has found the object before: what is wrong now is the store's state.
-            problem = self._describe(error, info.path)
-            if isinstance(problem, SourceError):
-                return problem
-            kind = ReadForbiddenError if isinstance(problem, ForbiddenError) else SourceError
-            return kind(str(problem))
-
         version = Version(info.path, info.size, info.identity)
-        return read_range(version, offset, length, ask, self._options.patience, describe)
+        return read_range(version, offset, length, ask, self._options.patience, self._describer(info.path))
+
+    def read_whole(self, path: str, most: int) -> bytes:
+        """Read a small object; see `Storage.read_whole`."""
+        key = self._prefix + check_path(path)
+        try:
+            first = [self._tried(lambda: self._get(key, 0, most, None), path)]
+        except SourceError as error:
+            if isinstance(error.__cause__, Refused) and error.__cause__.status == 416:
+                return b""  # of an empty object no byte can be asked for
+            raise
+        version = self._version_of(first[0], path)
+        if version.size > most:
+            first[0].close()
+            raise too_large(path, most)
+
+        def ask(offset: int, length: int) -> BaseHTTPResponse:
+            # What was asked for already has come; only what breaks of it is asked for again.
+            return first.pop() if first else self._get(key, offset, length, version.validator)
+
+        return read_range(version, 0, version.size, ask, self._options.patience, self._describer(path))
+
+    def place(self, path: str) -> str:
+        """Name an object by store, bucket and key; see `Storage.place`."""
+        where = self._options.endpoint.rstrip("/") or _AMAZON
+        return f"s3://{self._options.bucket}/{self._prefix}{check_path(path)} at {where}"
 
     def list(self, prefix: str, *, cursor: str | None = None, limit: int = 1000) -> ObjectPage:
         """List objects by path; see `Storage.list`. Keys that are no path of `check_path` are left out."""
@@ -280,6 +301,29 @@ class S3Storage:
 
         return tried(sign_and_work, self._options.patience, lambda error: self._describe(error, path))
 
+    def _version_of(self, response: BaseHTTPResponse, path: str) -> Version:
+        """Tell which version of an object an answer to a GET with a range is about; the answer is closed where it does not say."""
+        match = re.fullmatch(r"bytes \d{1,20}-\d{1,20}/(\d{1,20})", response.headers.get("content-range", ""))
+        etag = response.headers.get("etag", "").strip('"')
+        if match is None or not etag:
+            response.close()
+            raise SourceError(
+                f"{self._where} does not say which version of {path} it sent, or how large it is"
+            )
+        return Version(path, int(match[1]), etag)
+
+    def _describer(self, path: str) -> Callable[[Exception], SourceError]:
+        """Give what makes the sentence for reads: whoever reads has found the object before, so what is wrong is the store's state."""
+
+        def describe(error: Exception) -> SourceError:
+            problem = self._describe(error, path)
+            if isinstance(problem, SourceError):
+                return problem
+            kind = ReadForbiddenError if isinstance(problem, ForbiddenError) else SourceError
+            return kind(str(problem))
+
+        return describe
+
     def _describe(self, error: Exception, path: str) -> FFbindError | StorageError:
         """Make one sentence of a failure: no key, no signature, no address beyond the endpoint."""
         bucket = self._options.bucket
@@ -302,6 +346,33 @@ class S3Storage:
         said = f"status {error.status}" + (f" ({error.code})" if error.code else "")
         advice = "try again" if error.passing else "is its URL that of an S3 store?"
         return SourceError(f"{self._where} answered {said}; {advice}")
+
+
+class WritableS3Storage(S3Storage):
+    """A bucket that is written to as well: for commands that were asked to. The server has none."""
+
+    def write(self, path: str, data: bytes) -> None:
+        """Store an object, whole or not at all, in place of what was there. Raises StorageError, SourceError."""
+        key = self._prefix + check_path(path)
+
+        def put() -> None:
+            self._client.put_object(
+                bucket_name=self._options.bucket,
+                object_name=key,
+                data=io.BytesIO(data),
+                length=len(data),
+                part_size=max(_SMALLEST_PART, len(data)),  # one request
+            )
+
+        try:
+            self._tried(put, path)
+        except ForbiddenError as error:
+            if isinstance(error.__cause__, Refused) and error.__cause__.code in _KEY_CODES:
+                raise
+            who = "anonymous requests" if self.anonymous else "these credentials"
+            raise ForbiddenError(f"{self._where} does not let {who} write {path}") from error.__cause__
+        except NotFoundError as error:
+            raise NotFoundError(f"There is no bucket {self._options.bucket} at {self._where}") from error
 
 
 def _first(variables: Mapping[str, str], *names: str) -> str:

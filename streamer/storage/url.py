@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from ffbind.errors import ArgumentError
+from ffbind.index import VideoIndex
 from ffbind.sources import FileSource, Source
 
-from .base import ObjectSource
+from .base import ObjectInfo, ObjectSource
 from .http import HttpSource
+from .indexes import INDEX_SUFFIX, IndexFolder, beside, default_folder
 from .ranged import Patience
 from .s3 import S3Options, S3Storage
 
-__all__ = ["bucket_and_key", "is_url", "source"]
+__all__ = ["bucket_and_key", "is_url", "place_of", "saved_index", "source"]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
@@ -35,6 +39,7 @@ def bucket_and_key(url: str) -> tuple[str, str]:
 def source(
     url: str | os.PathLike[str],
     *,
+    index: VideoIndex | None = None,
     variables: Mapping[str, str] | None = None,
     patience: Patience | None = None,
 ) -> Source:
@@ -45,8 +50,11 @@ def source(
     - `http://` and `https://`: a server that sends ranges; name and password may stand in the URL
     - anything else is the path of a local file
 
-    The object is looked up once, and held to the version that it has then. Raises ArgumentError for a URL of another kind,
-    S3OptionsError, StorageError where there is no such object or it may not be read, SourceError where it cannot be.
+    The object is looked up once, and held to the version that it has then. With an `index`, which says what size and ETag its object
+    had, one of `s3://` is not: it is held to that version, and the first read raises SourceChangedError where it is another now.
+
+    Raises ArgumentError for a URL of another kind, S3OptionsError, StorageError where there is no such object or it may not be read,
+    SourceError where it cannot be.
 
     >>> source("s3://videos")
     Traceback (most recent call last):
@@ -60,7 +68,54 @@ def source(
     if scheme == "s3":
         bucket, key = bucket_and_key(text)
         storage = S3Storage(S3Options.from_environment(bucket, variables, patience=patience))
-        return ObjectSource(storage, storage.stat(key))
+        info = storage.stat(key) if index is None else ObjectInfo(key, index.size, index.identity)
+        return ObjectSource(storage, info)
     if scheme in ("http", "https"):
         return HttpSource(text, patience=patience)
     raise ArgumentError(f"{scheme}:// is not known; give a path, s3://BUCKET/KEY, http:// or https://")
+
+
+def place_of(url: str | os.PathLike[str], *, variables: Mapping[str, str] | None = None) -> str:
+    """Name what a path or URL names as `Storage.place` does, so that a folder of indexes is the same for commands and the server.
+
+    Of a web server's file it is the URL without name and password. Nothing is looked up. Raises ArgumentError, S3OptionsError,
+    BadPathError.
+    """
+    text = os.fspath(url)
+    match = _SCHEME.match(text)
+    if match is None:
+        folder, name = os.path.split(text)
+        return f"file://{os.path.realpath(folder or os.curdir)}/{name}"
+    if match[1].lower() == "s3":
+        bucket, key = bucket_and_key(text)
+        return S3Storage(S3Options.from_environment(bucket, variables)).place(key)
+    parts = urlsplit(text)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
+
+
+def saved_index(
+    url: str | os.PathLike[str],
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    variables: Mapping[str, str] | None = None,
+    patience: Patience | None = None,
+) -> VideoIndex | None:
+    """Give the index that `streamer index --save` made of a video: from `folder` (default: `default_folder`), else from beside it.
+
+    None where there is none. It is not checked against the video here: `ffbind.open` does that, or the first read of
+    `source(url, index=...)`. Raises CorruptError, LimitError or SourceError for one that cannot be read, and what `place_of` raises.
+
+    >>> index = saved_index("s3://videos/drive.mp4")  # doctest: +SKIP
+    >>> video = ffbind.open(source("s3://videos/drive.mp4", index=index), index=index)  # doctest: +SKIP
+    """
+    found = IndexFolder(folder or default_folder(variables)).load(place_of(url, variables=variables))
+    if found is not None:
+        return found
+    text = os.fspath(url)
+    if not is_url(text):
+        path = Path(text + INDEX_SUFFIX)
+        return VideoIndex.load(path) if path.exists() else None
+    if not text.lower().startswith("s3:"):
+        return None
+    bucket, key = bucket_and_key(text)
+    return beside(S3Storage(S3Options.from_environment(bucket, variables, patience=patience)), key)

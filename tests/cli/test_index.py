@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import feather, parquet
 
 import ffbind
 from ffbind.hevc import Kind
@@ -54,6 +57,48 @@ def test_json_on_standard_output_and_in_a_file(
     assert len(document["samples"]) == 50
     streamer("index", clip("plain.mp4"), "-o", tmp_path / "x.json")
     assert json.loads((tmp_path / "x.json").read_text()) == document
+
+
+@pytest.mark.parametrize("name", ["plain.mp4", "cut_start.mp4"])
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_tables_for_other_tools_hold_the_rows_of_the_json(
+    clip: Callable[[str], Path], streamer: Callable[..., Any], tmp_path: Path, suffix: str, name: str
+) -> None:
+    document = json.loads(streamer("index", clip(name), "--scan", "--json").out)
+    path = tmp_path / f"x.{suffix}"
+    run = streamer("index", clip(name), "--scan", "-o", path)
+    assert (run.status, run.err) == (0, "")
+    table = (parquet.read_table if suffix == "parquet" else feather.read_table)(path)
+    assert table.to_pylist() == document.pop("samples")
+    assert json.loads(table.schema.metadata[b"video"]) == document
+    kinds = {field.name: str(field.type) for field in table.schema}
+    assert (kinds["offset"], kinds["size"], kinds["time"], kinds["kind"]) == (
+        "uint64",
+        "uint32",
+        "double",
+        "string",
+    )
+
+
+def test_without_pyarrow_is_one_sentence(clip: Callable[[str], Path], tmp_path: Path) -> None:
+    """As where it is not installed: the interpreter finds none."""
+    program = (
+        "import sys; sys.modules['pyarrow'] = None; from streamer_cli.main import main; sys.exit(main())"
+    )
+    command = [
+        sys.executable,
+        "-c",
+        program,
+        "index",
+        str(clip("plain.mp4")),
+        "-o",
+        str(tmp_path / "x.parquet"),
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.endswith("install it with: pip install 'bucket-streamer[parquet]'\n")
+    assert run.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_saved_index_opens_the_video(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -58,6 +59,15 @@ def test_doctor_and_config_are_for_people_on_a_terminal(clip: Callable[[str], Pa
     table = on_terminal("config", STREAMER_WORKERS="3")
     assert "environment STREAMER_WORKERS" in table
     assert ESCAPE in table
+
+
+def test_saving_indexes_shows_how_far_it_is_and_then_their_names(
+    clip: Callable[[str], Path], tmp_path: Path
+) -> None:
+    videos = [shutil.copy(clip("plain.mp4"), tmp_path / name) for name in ("a.mp4", "b.mp4")]
+    text = on_terminal("index", "--save", *videos)
+    assert text.index("Indexing") < text.rindex("2/2") < text.index(".ffindex")
+    assert ESCAPE in text
 
 
 def test_no_color_is_honoured(clip: Callable[[str], Path]) -> None:

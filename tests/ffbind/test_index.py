@@ -7,6 +7,8 @@ import math
 import pickle
 import subprocess
 import sys
+import tracemalloc
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +19,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import ffbind
 from ffbind.color import Color
-from ffbind.errors import CorruptError, FrameIndexError, FrameTimeError, IndexMismatchError, SourceError
+from ffbind.errors import (
+    CorruptError,
+    FrameIndexError,
+    FrameTimeError,
+    IndexMismatchError,
+    LimitError,
+    SourceError,
+)
 from ffbind.framing import Framing, FramingKind
 from ffbind.hevc import Kind
-from ffbind.index import PRESENTATION_DTYPE, SAMPLE_DTYPE, SampleEntry, VideoIndex
+from ffbind.index import PRESENTATION_DTYPE, SAMPLE_DTYPE, SampleEntry, VideoIndex, display_column
 from ffbind.isobmff import read_index
+from ffbind.limits import Limits
 from ffbind.sources import BytesSource, FileSource, as_source
 
 Clip = Callable[[str], Path]
@@ -317,6 +328,163 @@ def test_damaged_file_is_an_index_in_range_or_corrupt(
         return
     for row in (index.order.tolist(), index.samples["irap"].tolist(), index.samples["display"].tolist()):
         assert all(-1 <= number < len(index.samples) for number in row)
+
+
+def test_the_compact_form_is_small(real: VideoIndex) -> None:
+    """An hour at 30 frames a second whose sizes and gaps repeat nowhere: the sizes are what is left, and they do not compress."""
+    chance = np.random.default_rng(1)
+    rows = 108_000
+    samples = np.zeros(rows, dtype=SAMPLE_DTYPE)
+    samples["size"] = 20_000 * chance.lognormal(0, 0.7, rows)
+    gaps = np.where(
+        chance.random(rows) < 0.03, chance.integers(300, 900, rows), 0
+    )  # sound between the pictures
+    samples["offset"] = 48 + np.cumsum(samples["size"].astype(np.int64) + gaps) - samples["size"]
+    samples["dts"] = np.arange(rows) * 512
+    samples["pts"] = samples["dts"] + np.tile([1024, 2560, 1024, 0, 512], rows // 5)
+    samples["duration"] = 512
+    samples["kind"] = Kind.UNKNOWN
+    samples["irap"] = np.arange(rows) // 60 * 60
+    presentation = np.zeros(rows, dtype=PRESENTATION_DTYPE)
+    presentation["row"] = np.argsort(samples["pts"], kind="stable")
+    presentation["start"] = samples["pts"][presentation["row"]] - 1024
+    samples["display"][presentation["row"]] = np.arange(rows)
+    index = replace(real, samples=samples, presentation=presentation)
+    compact = index.to_bytes()
+    assert VideoIndex.from_bytes(compact) == index
+    assert len(compact) < 2.5 * rows
+
+
+NUMBERS = st.one_of(st.integers(-(2**62), 2**62), st.integers(-300, 300))
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data(), rows=st.integers(1, 12))
+def test_whatever_is_in_range_comes_back(small: VideoIndex, data: st.DataObject, rows: int) -> None:
+    """Tables that no prediction fits, at the ends of what their columns hold."""
+
+    def draw(low: int, high: int, length: int = rows) -> list[int]:
+        return data.draw(st.lists(st.integers(low, high), min_size=length, max_size=length))
+
+    samples = np.zeros(rows, dtype=SAMPLE_DTYPE)
+    samples["offset"], samples["size"] = draw(0, 2**62), draw(0, 2**32 - 1)
+    samples["dts"], samples["pts"] = (
+        data.draw(st.lists(NUMBERS, min_size=rows, max_size=rows)) for _ in range(2)
+    )
+    samples["duration"], samples["temporal_id"] = draw(0, 2**40), draw(0, 6)
+    samples["kind"] = data.draw(
+        st.lists(st.sampled_from([kind.value for kind in Kind]), min_size=rows, max_size=rows)
+    )
+    samples["irap"] = [data.draw(st.integers(-1, row)) for row in range(rows)]
+    shown = data.draw(st.integers(0, 12))
+    presentation = np.zeros(shown, dtype=PRESENTATION_DTYPE)
+    presentation["row"], presentation["edit"] = draw(0, rows - 1, shown), draw(0, 2**32 - 1, shown)
+    presentation["start"] = sorted(data.draw(st.lists(NUMBERS, min_size=shown, max_size=shown)))
+    samples["display"] = display_column(presentation["row"], rows)
+    index = replace(small, samples=samples, presentation=presentation)
+    assert VideoIndex.from_bytes(index.to_bytes()) == index
+
+
+def compact_parts(index: VideoIndex) -> tuple[dict[str, Any], bytes]:
+    """Header and tables of the compact form, the latter not deflated any more."""
+    compact = index.to_bytes()
+    end = 16 + int.from_bytes(compact[12:16], "little")
+    return json.loads(compact[16:end]), zlib.decompress(compact[end:-4])
+
+
+def compact_of(header: dict[str, Any], tables: bytes, *, behind: bytes = b"") -> bytes:
+    """The compact form with this header and these tables."""
+    text = json.dumps(header).encode()
+    return with_checksum(
+        b"FFBINDEX\x02\x00\r\n" + len(text).to_bytes(4, "little") + text + zlib.compress(tables) + behind
+    )
+
+
+def with_checksum(data: bytes) -> bytes:
+    return data + zlib.crc32(data).to_bytes(4, "little")
+
+
+def test_the_compact_form_taken_apart_and_put_together(small: VideoIndex) -> None:
+    assert VideoIndex.from_bytes(compact_of(*compact_parts(small))) == small
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"widths": None}, "12 columns"),
+        ({"widths": [1] * 11}, "12 columns"),
+        ({"widths": [9] * 12}, "width is 9"),
+        ({"widths": [-1] * 12}, "width is -1"),
+        ({"widths": [8] * 12}, "not as long as its header says"),
+        ({"widths": [0] * 12}, "not as long as its header says"),
+        ({"sample_count": 0}, "not as long as its header says"),
+        ({"sample_count": 4}, "not as long as its header says"),
+        ({"sample_count": 6}, "not as long as its header says"),
+        ({"shown_count": 3}, "not as long as its header says"),
+        ({"entries": []}, "a sample entry that is not there"),
+    ],
+)
+def test_a_compact_header_that_does_not_fit(small: VideoIndex, changes: dict[str, Any], says: str) -> None:
+    header, tables = compact_parts(small)
+    with pytest.raises(CorruptError, match=f"index is malformed: .*{says}"):
+        VideoIndex.from_bytes(compact_of(header | changes, tables))
+
+
+@pytest.mark.parametrize("where", range(12))
+def test_compact_columns_of_other_numbers_are_in_range_or_corrupt(small: VideoIndex, where: int) -> None:
+    """Each column in turn eight bytes wide and full of the largest numbers there are."""
+    header, tables = compact_parts(small)
+    lengths = [5] * 9 + [4] * 3
+    widths = header["widths"]
+    start = sum(width * length for width, length in zip(widths[:where], lengths, strict=False))
+    end = start + widths[where] * lengths[where]
+    changed = tables[:start] + b"\xff" * (8 * lengths[where]) + tables[end:]
+    header["widths"] = [*widths[:where], 8, *widths[where + 1 :]]
+    with pytest.raises(CorruptError, match="index is malformed"):
+        VideoIndex.from_bytes(compact_of(header, changed))
+
+
+def test_what_stands_behind_the_tables_or_is_missing_is_corrupt(small: VideoIndex) -> None:
+    parts = compact_parts(small)
+    whole = compact_of(*parts)
+    for data in (
+        compact_of(*parts, behind=b"x"),
+        *(with_checksum(whole[:-4][:end]) for end in (-1, -5, 40, 16)),
+    ):
+        with pytest.raises(CorruptError, match=r"index is malformed: (?!its checksum)"):
+            VideoIndex.from_bytes(data)
+
+
+def test_a_wrong_bit_anywhere_is_corrupt(small: VideoIndex) -> None:
+    """In a parameter set too, where no range tells."""
+    data = small.to_bytes()
+    for place in range(len(data)):
+        changed = data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :]
+        with pytest.raises(CorruptError, match="not a saved VideoIndex" if place < 12 else "its checksum"):
+            VideoIndex.from_bytes(changed)
+
+
+def test_limits_hold_before_memory_is_taken(small: VideoIndex, tmp_path: Path) -> None:
+    """A few bytes that say they are billions of samples."""
+    header, tables = compact_parts(small)
+    assert VideoIndex.from_bytes(compact_of(header, tables), limits=Limits(samples=5)) == small
+    with pytest.raises(LimitError, match="5 samples, more than the 4"):
+        VideoIndex.from_bytes(compact_of(header, tables), limits=Limits(samples=4))
+    small.save(tmp_path / "saved.ffindex")
+    with pytest.raises(LimitError, match=r"saved\.ffindex: the file has 5 samples"):
+        ffbind.open(b"", index=tmp_path / "saved.ffindex", limits=Limits(samples=4))
+    with pytest.raises(LimitError, match="2000000000 samples"):
+        VideoIndex.from_bytes(compact_of(header | {"sample_count": 2 * 10**9, "widths": [0] * 12}, b""))
+    with pytest.raises(LimitError, match="frames shown"):
+        VideoIndex.from_bytes(compact_of(header | {"shown_count": 2 * 10**9, "widths": [0] * 12}, b""))
+    bomb = compact_of(header, bytes(1 << 26))
+    tracemalloc.start()
+    try:
+        with pytest.raises(CorruptError, match="not as long as its header says"):
+            VideoIndex.from_bytes(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 BAD_COLUMNS = [

@@ -6,6 +6,7 @@ Inputs that fuzzing found something with stand beside the seeds as found-*, and 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -99,6 +100,10 @@ def main() -> None:
     sets = tuple(unit for unit in index.entries[0].parameter_sets if unit[0] >> 1 in _READ)
     index = replace(index, entries=(replace(index.entries[0], parameter_sets=sets),))
     write("index", "one_frame", index.to_json().encode())
+    compact = index.to_bytes()
+    tables = 16 + int.from_bytes(compact[12:16], "little")
+    write("index", "one_frame_compact", compact)
+    write("index", "one_frame_undeflated", compact[:tables] + zlib.decompress(compact[tables:-4]))
     for message in MESSAGES:
         write("message", message["type"], json.dumps(message).encode())
 

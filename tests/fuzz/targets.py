@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -55,7 +56,7 @@ def hvcc(data: bytes) -> None:
 
 
 def boxes(data: bytes) -> None:
-    """Read a file's index and its layout, save the index and load it again."""
+    """Read a file's index and its layout, and the index again in each form that it is saved in."""
     source = BytesSource(data)
     try:
         made = read_index(source, limits=LIMITS)
@@ -65,20 +66,35 @@ def boxes(data: bytes) -> None:
         return
     assert 0 < len(made.samples) <= LIMITS.samples
     assert VideoIndex.from_json(made.to_json()) == made
+    assert VideoIndex.from_bytes(made.to_bytes()) == made
     assert bool(np.all(np.diff(made.times) >= 0))
     assert len(made.times) == len(made.durations) == len(made)
     assert all(0 <= row < len(made.samples) for row in layout.sync.tolist())
 
 
 def index(data: bytes) -> None:
-    """Read an index from elsewhere."""
-    try:
-        read = VideoIndex.from_json(data)
-    except FFbindError as error:
-        _check_error(error)
-        return
-    assert VideoIndex.from_json(read.to_json()) == read
-    assert len(read.times) == len(read)
+    """Read an index from elsewhere: as JSON, and in its compact form, with tables that are deflated already or not yet."""
+    header_end = 16 + int.from_bytes(data[12:16], "little")
+    undeflated = data[:header_end] + zlib.compress(data[header_end:], 1)
+    for read in (
+        lambda: VideoIndex.from_json(data),
+        lambda: VideoIndex.from_bytes(data, limits=LIMITS),
+        # No fuzzer gets past checksums.
+        lambda: VideoIndex.from_bytes(_with_checksum(data), limits=LIMITS),
+        lambda: VideoIndex.from_bytes(_with_checksum(undeflated), limits=LIMITS),
+    ):
+        try:
+            found = read()
+        except FFbindError as error:
+            _check_error(error)
+            continue
+        assert VideoIndex.from_json(found.to_json()) == found
+        assert VideoIndex.from_bytes(found.to_bytes()) == found
+        assert len(found.times) == len(found)
+
+
+def _with_checksum(data: bytes) -> bytes:
+    return data + zlib.crc32(data).to_bytes(4, "little")
 
 
 def message(data: bytes) -> None:

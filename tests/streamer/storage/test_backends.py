@@ -6,7 +6,7 @@ import pytest
 from stores import Place
 
 from ffbind.errors import SourceChangedError, SourceError
-from streamer.storage import BadPathError, NotFoundError, ObjectSource, StorageError
+from streamer.storage import BadPathError, NotFoundError, ObjectSource, S3Storage, StorageError
 
 DATA = bytes(range(256)) * 4
 
@@ -31,6 +31,35 @@ def test_an_empty_object(place: Place) -> None:
     info = place.storage.stat("empty.mp4")
     assert info.size == 0
     assert place.storage.read_range(info, 0, 100) == b""
+
+
+def test_a_small_object_is_read_whole(place: Place) -> None:
+    place.put("videos/a", DATA)
+    place.put("empty", b"")
+    place.outside("secret", b"secret")
+    storage = place.storage
+    before = getattr(storage, "requests", 0)
+    assert storage.read_whole("videos/a", 1024) == DATA
+    assert storage.read_whole("videos/a", 1 << 30) == DATA
+    if isinstance(storage, S3Storage):
+        assert storage.requests - before == 2
+    assert storage.read_whole("empty", 10) == b""
+    with pytest.raises(SourceError, match="videos/a has more than 1023 bytes"):
+        storage.read_whole("videos/a", 1023)
+    for path, error in (
+        ("missing", NotFoundError),
+        ("../secret", BadPathError),
+        ("/etc/passwd", BadPathError),
+    ):
+        with pytest.raises(error):
+            storage.read_whole(path, 10)
+
+
+def test_places_are_those_of_one_object_each(place: Place) -> None:
+    names = {place.storage.place(path) for path in ("a", "b", "a/b", "a b", "%20")}
+    assert len(names) == 5
+    with pytest.raises(BadPathError):
+        place.storage.place("../a")
 
 
 def test_as_a_source(place: Place) -> None:

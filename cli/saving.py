@@ -1,0 +1,191 @@
+"""`streamer index --save`: the indexes of many videos, each put where it will be looked for; one that is there and fresh stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import ffbind
+from ffbind.errors import FFbindError
+from ffbind.hevc import Kind
+from ffbind.index import VideoIndex
+from ffbind.sources import FileSource, Source
+from streamer.storage import (
+    INDEX_SUFFIX,
+    IndexFolder,
+    LocalStorage,
+    S3Options,
+    S3OptionsError,
+    S3Storage,
+    Storage,
+    StorageError,
+    WritableS3Storage,
+    beside,
+    bucket_and_key,
+    default_folder,
+    is_url,
+    place_of,
+    source,
+)
+
+from .console import Mistake, err, out, progress, say
+
+__all__ = ["save_indexes"]
+
+
+_SUFFIXES = (".mp4", ".mov", ".m4v")
+"""What videos in folders and buckets are called; others are indexed where they are named themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where the index of one video is kept; `load` gives None where there is none."""
+
+    name: str
+    load: Callable[[], VideoIndex | None]
+    save: Callable[[VideoIndex], object]
+
+
+def save_indexes(
+    names: Sequence[str], *, folder: Path | None, beside_videos: bool, scan: bool, jobs: int
+) -> int:
+    """Write what is missing or of another version, `jobs` videos at a time; give the exit status, 1 where some failed.
+
+    `names`: videos; folders, and URLs of buckets that end in a slash, stand for all videos below. Indexes go beside their videos with
+    `beside_videos`, else into `folder`; where neither is given, beside files and into the folder of indexes for URLs. Prints a line for
+    each index that was written, and at the end what failed. Raises Mistake before anything is done.
+    """
+    videos = list(dict.fromkeys(video for name in names for video in _videos_of(name)))
+    for video in videos:
+        if beside_videos and is_url(video) and not video.lower().startswith("s3:"):
+            raise Mistake(
+                f"{video}: nothing can be written beside a file on a web server; leave --beside out"
+            )
+    passed = 0
+    written_names: list[str] = []
+    failures: dict[int, str] = {}
+    with ThreadPoolExecutor(jobs, thread_name_prefix="index") as pool, progress("videos") as bar:
+        task = bar.add_task("Indexing", total=len(videos), note="")
+        running: dict[Future[str | None], int] = {
+            pool.submit(_save, video, folder, beside_videos, scan): number
+            for number, video in enumerate(videos)
+        }
+        try:
+            for future in as_completed(running):
+                number = running[future]
+                try:
+                    written = future.result()
+                except (FFbindError, StorageError, S3OptionsError, OSError) as error:
+                    failures[number] = _sentence(videos[number], error)
+                else:
+                    if written is None:
+                        passed += 1
+                    elif out.is_terminal:
+                        written_names.append(written)  # the bar stands there meanwhile
+                    else:
+                        say(written)
+                bar.update(task, advance=1, note=f"{len(failures)} failed" if failures else "")
+        except BaseException:
+            # Those in work are finished: what they write need not be made again.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    for name in written_names:
+        say(name)
+    if passed:
+        say(f"{passed} of {len(videos)} had their index already")
+    for _, sentence in sorted(failures.items()):
+        err.print(f"streamer: {sentence}", markup=False, soft_wrap=True)
+    return 1 if failures else 0
+
+
+def _videos_of(name: str) -> Iterator[str]:
+    """Give the videos below a folder or a prefix, in the order of their paths; anything else is a video itself. Raises Mistake."""
+    storage: Storage
+    if not is_url(name) and Path(name).is_dir():
+        storage, base, prefix = LocalStorage(name), name.rstrip("/") + "/", ""
+    elif name.lower().startswith("s3:") and name.endswith("/"):
+        bucket, _, prefix = name[len("s3://") :].partition("/")
+        storage, base = S3Storage(S3Options.from_environment(bucket)), f"s3://{bucket}/"
+    else:
+        yield name
+        return
+    found, cursor = 0, None
+    while True:
+        page = storage.list(prefix, cursor=cursor)
+        for entry in page.objects:
+            if entry.path.lower().endswith(_SUFFIXES):
+                found += 1
+                yield base + entry.path
+        cursor = page.cursor
+        if cursor is None:
+            break
+    if not found:
+        raise Mistake(f"{name}: nothing below it is called {', '.join(_SUFFIXES)}", 1)
+
+
+def _save(video: str, folder: Path | None, beside_videos: bool, scan: bool) -> str | None:
+    """Write the index of one video and give its name; None where a good one is there."""
+    target = _target(video, folder, beside_videos)
+    found = source(video)
+    try:
+        if _is_fresh(target, found, scan):
+            return None
+        with ffbind.open(found) as opened:
+            # Without composition times in the file, only the stream itself says in which order frames are shown.
+            index = opened.scan() if scan or not opened.index.has_composition_times else opened.index
+    finally:
+        if isinstance(found, FileSource):
+            found.close()
+    target.save(index)
+    return target.name
+
+
+def _is_fresh(target: _Target, found: Source, scan: bool) -> bool:
+    try:
+        index = target.load()
+        if index is None:
+            return False
+        index.check(found)
+    except FFbindError:
+        return False  # damaged, or of another version: made anew
+    return not scan or not bool(np.any(index.samples["kind"] == Kind.UNKNOWN))
+
+
+def _target(video: str, folder: Path | None, beside_videos: bool) -> _Target:
+    if folder is None and (beside_videos or not is_url(video)):
+        if is_url(video):
+            return _in_bucket(video)
+        path = Path(video + INDEX_SUFFIX)
+        return _Target(
+            str(path),
+            lambda: VideoIndex.load(path) if path.exists() else None,
+            lambda index: index.save(path),
+        )
+    indexes = IndexFolder(folder or default_folder())
+    place = place_of(video)
+    return _Target(
+        str(indexes.path(place)), lambda: indexes.load(place), lambda index: indexes.save(place, index)
+    )
+
+
+def _in_bucket(video: str) -> _Target:
+    bucket, key = bucket_and_key(video)
+    storage = WritableS3Storage(S3Options.from_environment(bucket))
+    return _Target(
+        video + INDEX_SUFFIX,
+        lambda: beside(storage, key),
+        lambda index: storage.write(key + INDEX_SUFFIX, index.to_bytes()),
+    )
+
+
+def _sentence(video: str, error: Exception) -> str:
+    """Say what went wrong with a video, in one sentence that names it."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, FFbindError):
+        text = f"{error.filename}: {error.strerror.lower()}" if error.filename else error.strerror.lower()
+    text = " ".join(text.split())
+    return text if video in text else f"{video}: {text}"
