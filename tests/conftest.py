@@ -6,10 +6,13 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from clips import make_clip
-from stores import Store, run_store
+
+if TYPE_CHECKING:
+    from stores import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,11 +40,15 @@ def clip() -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    from stores import run_store  # needs the server, which tests of the library do without
+
     with run_store("minio", tmp_path_factory.mktemp("minio")) as store:
         yield store
 
 
 @pytest.fixture(scope="session")
 def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    from stores import run_store  # needs the server, which tests of the library do without
+
     with run_store("versitygw", tmp_path_factory.mktemp("versitygw")) as store:
         yield store
