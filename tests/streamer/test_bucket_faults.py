@@ -252,4 +252,6 @@ async def test_a_store_that_refuses_in_mid_session_is_told_as_what_stays(
             # The first sample and the frame's run are asked for side by side; what stays refused is asked once.
             assert before < len(faulty.endpoint.exchanges) <= before + 2
             publish(minio, bucket)
-            assert await ask(client, video, [last]) == {"Frame": 1}
+            # The second of the two reads may still be refused, and who asks meanwhile waits for that one.
+            answers = [await ask(client, video, [last]) for _ in range(2)]
+            assert answers[1] == {"Frame": 1}

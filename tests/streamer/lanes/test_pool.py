@@ -12,11 +12,16 @@ from typing import Any
 import pytest
 
 import ffbind
+from ffbind.index import VideoIndex
 from streamer.fetcher import Fetcher
 from streamer.lanes import process
 from streamer.lanes.pool import Failure, LanePool, LaneStartError, LaneVideo, Outcome
 from streamer.storage import LocalStorage
 from streamer.videos import read_index_of
+
+
+def keep_nothing(path: str, index: VideoIndex) -> None:
+    """Save no index."""
 
 
 class Work:
@@ -29,7 +34,7 @@ class Work:
 
     def video(self, path: str) -> LaneVideo:
         info = self.storage.stat(path)
-        return self.pool.add_video(info, read_index_of(self.storage, info))
+        return self.pool.add_video(info, read_index_of(self.storage, info, keep_nothing))
 
     def decode(self, key: Any, video: LaneVideo, offset: int, irap_offset: int) -> Any:
         def done(outcome: Outcome) -> None:
@@ -170,7 +175,9 @@ async def test_videos_beyond_the_bound_are_opened_again_when_needed(videos):
 async def test_opening_tells_what_is_wrong_with_a_video(videos):
     async with working(videos) as work:
         info = work.storage.stat("text.mp4")
-        video = work.pool.add_video(info, read_index_of(work.storage, work.storage.stat("videos/clip.mp4")))
+        video = work.pool.add_video(
+            info, read_index_of(work.storage, work.storage.stat("videos/clip.mp4"), keep_nothing)
+        )
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         work.pool.open(video, answer.set_result)
         failure = await answer
