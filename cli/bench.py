@@ -17,7 +17,7 @@ import typer
 
 import ffbind
 from streamer.client import Client, ClientError, FrameAnswer
-from streamer.storage import S3Options, bucket_and_key, is_url
+from streamer.storage import S3Options, bucket_and_key, is_bucket_url, is_url
 
 from .child import ServerProcess, own_server
 from .console import Mistake, examples, human_bytes, out, progress, say
@@ -123,7 +123,7 @@ def own_place(video: str) -> Served:
         # Links are followed here: the server would refuse one that leads out of its folder.
         real = Path(video).resolve()
         return Served(real.parent, real.name)
-    if not video.lower().startswith("s3:"):
+    if not is_bucket_url(video):
         raise Mistake(
             "a server serves a folder or a bucket; give --url and --path to measure one with a copy of VIDEO"
         )

@@ -19,7 +19,7 @@ from ffbind.hevc import Kind
 from .arrow import ARROW_SUFFIXES, need_pyarrow, write_table
 from .console import Mistake, examples, facts, human_bytes, out, say
 from .saving import save_indexes
-from .source import VIDEO_HELP, file_name, to_open
+from .source import VIDEO_HELP, file_name, index_of, to_open
 
 if TYPE_CHECKING:
     from ffbind.index import VideoIndex
@@ -119,8 +119,7 @@ def command(
     if output is not None and output.suffix.lower() in ARROW_SUFFIXES:
         need_pyarrow(output)
     with ffbind.open(to_open(videos[0])) as opened:
-        # Without composition times in the file, only the stream itself says in which order frames are shown.
-        index = opened.scan() if scan or not opened.index.has_composition_times else opened.index
+        index = index_of(opened, scan=scan)
         if output is not None:
             _write(opened, index, output)
         elif as_json:

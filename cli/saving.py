@@ -27,12 +27,15 @@ from streamer.storage import (
     beside,
     bucket_and_key,
     default_folder,
+    is_bucket_url,
     is_url,
+    load_if_there,
     place_of,
     source,
 )
 
 from .console import Mistake, err, out, progress, say
+from .source import index_of
 
 __all__ = ["save_indexes"]
 
@@ -61,7 +64,7 @@ def save_indexes(
     """
     videos = list(dict.fromkeys(video for name in names for video in _videos_of(name)))
     for video in videos:
-        if beside_videos and is_url(video) and not video.lower().startswith("s3:"):
+        if beside_videos and is_url(video) and not is_bucket_url(video):
             raise Mistake(
                 f"{video}: nothing can be written beside a file on a web server; leave --beside out"
             )
@@ -107,7 +110,7 @@ def _videos_of(name: str) -> Iterator[str]:
     storage: Storage
     if not is_url(name) and Path(name).is_dir():
         storage, base, prefix = LocalStorage(name), name.rstrip("/") + "/", ""
-    elif name.lower().startswith("s3:") and name.endswith("/"):
+    elif is_bucket_url(name) and name.endswith("/"):
         bucket, _, prefix = name[len("s3://") :].partition("/")
         storage, base = S3Storage(S3Options.from_environment(bucket)), f"s3://{bucket}/"
     else:
@@ -135,8 +138,7 @@ def _save(video: str, folder: Path | None, beside_videos: bool, scan: bool) -> s
         if _is_fresh(target, found, scan):
             return None
         with ffbind.open(found) as opened:
-            # Without composition times in the file, only the stream itself says in which order frames are shown.
-            index = opened.scan() if scan or not opened.index.has_composition_times else opened.index
+            index = index_of(opened, scan=scan)
     finally:
         if isinstance(found, FileSource):
             found.close()
@@ -162,7 +164,7 @@ def _target(video: str, folder: Path | None, beside_videos: bool) -> _Target:
         path = Path(video + INDEX_SUFFIX)
         return _Target(
             str(path),
-            lambda: VideoIndex.load(path) if path.exists() else None,
+            lambda: load_if_there(path),
             lambda index: index.save(path),
         )
     indexes = IndexFolder(folder or default_folder())

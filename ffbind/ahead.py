@@ -9,7 +9,6 @@ anything else       nothing more: the run from the IRAP to the frame is one read
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from itertools import groupby
 
 import numpy as np
@@ -89,11 +88,14 @@ class Ahead:
         for number, batch in enumerate(batches):
             pictures = self._samples.pictures
             missing = sorted({row for row in batch if pictures.get(row) is None})
-            for _, group in groupby(missing, key=lambda row: int(self._iraps[row])):
+            for _, group in groupby(missing, key=lambda row: int(self._samples.iraps[row])):
                 rows = list(group)
                 start = min(map(self._start, rows))
                 # What comes before the last row of the batch before was read for that one, or a decoder is past it.
-                if before >= start and self._iraps[before] in (self._iraps[start], self._iraps[rows[0]]):
+                if before >= start and self._samples.iraps[before] in (
+                    self._samples.iraps[start],
+                    self._samples.iraps[rows[0]],
+                ):
                     start = before + 1
                 ranges += self._ranges(start, rows[-1] + 1)
                 before = rows[-1]
@@ -104,7 +106,7 @@ class Ahead:
 
     def everything(self) -> None:
         """Expect all samples, in decode order."""
-        self._source.expect(self._ranges(0, len(self._iraps)))
+        self._source.expect(self._ranges(0, len(self._samples.iraps)))
         self._expecting = True
 
     # What follows
@@ -112,14 +114,14 @@ class Ahead:
     def _forward(self, row: int) -> None:
         """Keep the rest of this GOP and the next one coming, or more where GOPs are short; asked for when half of it is used up."""
         most = self._source.settings.ahead_bytes // 2
-        used = int(self._bytes_before[row + 1])
-        enough = int(np.searchsorted(self._bytes_before, used + self._bytes, side="left"))
+        used = int(self._samples.bytes_before[row + 1])
+        enough = int(np.searchsorted(self._samples.bytes_before, used + self._bytes, side="left"))
         following = int(np.searchsorted(self._gops, row, side="right")) + 1
-        gop_end = int(self._gops[following]) if following < len(self._gops) else len(self._iraps)
-        limit = max(row + 2, int(np.searchsorted(self._bytes_before, used + most, side="right")) - 1)
-        until = min(max(enough, gop_end), limit, len(self._iraps))
-        wanted = int(self._bytes_before[until]) - used
-        coming = int(self._bytes_before[max(self._until, row + 1)]) - used
+        gop_end = int(self._gops[following]) if following < len(self._gops) else len(self._samples.iraps)
+        limit = max(row + 2, int(np.searchsorted(self._samples.bytes_before, used + most, side="right")) - 1)
+        until = min(max(enough, gop_end), limit, len(self._samples.iraps))
+        wanted = int(self._samples.bytes_before[until]) - used
+        coming = int(self._samples.bytes_before[max(self._until, row + 1)]) - used
         if until <= self._until or 2 * coming > wanted:
             return
         if self._until > row:
@@ -134,14 +136,14 @@ class Ahead:
             return
         self._until = -place - 1
         first, end = int(self._gops[place]), int(self._gops[place + 1])
-        most = int(self._bytes_before[first]) + self._source.settings.ahead_bytes // 2
-        end = min(end, int(np.searchsorted(self._bytes_before, most, side="right")) - 1)
+        most = int(self._samples.bytes_before[first]) + self._source.settings.ahead_bytes // 2
+        end = min(end, int(np.searchsorted(self._samples.bytes_before, most, side="right")) - 1)
         self._expect(self._ranges(first, max(end, first + 1)))
 
     def _jump(self, row: int) -> None:
         """Let go of what was expected. A leading picture is one run with the GOP that it refers to."""
         start = self._start(row)
-        ranges = self._ranges(start, row + 1) if start < int(self._iraps[row]) else []
+        ranges = self._ranges(start, row + 1) if start < int(self._samples.iraps[row]) else []
         if ranges or self._expecting:
             self._expect(ranges)
 
@@ -152,23 +154,13 @@ class Ahead:
     # What the index says
 
     @property
-    def _iraps(self) -> NDArray[np.int32]:
-        column: NDArray[np.int32] = self._samples.index.samples["irap"]
-        return column
-
-    @property
     def _gops(self) -> NDArray[np.int64]:
         """Rows of the IRAPs that the index names, ascending; a scan may name others."""
         index = self._samples.index
         if self._gops_of is not index:
             self._gops_of = index
-            self._gop_rows = np.flatnonzero(self._iraps == np.arange(len(self._iraps)))
+            self._gop_rows = np.flatnonzero(self._samples.iraps == np.arange(len(self._samples.iraps)))
         return self._gop_rows
-
-    @cached_property
-    def _bytes_before(self) -> NDArray[np.int64]:
-        """Bytes of all samples in front of a row, int64 (samples + 1,)."""
-        return np.concatenate(([0], np.cumsum(self._samples.index.samples["size"], dtype=np.int64)))
 
     def _start(self, row: int) -> int:
         """Row at which decoding of a frame starts, as far as it is known before it is read.
@@ -176,14 +168,14 @@ class Ahead:
         A leading picture whose kind is not known counts as RASL where its IRAP can have such ones.
         """
         samples = self._samples
-        irap = int(self._iraps[row])
+        irap = int(samples.iraps[row])
         if irap < 0 or irap == row:
             return row
         kind, irap_kind = samples.known_kind(row), samples.known_kind(irap)
         pts = samples.index.samples["pts"]
         leading = kind is None and irap_kind in (None, Kind.CRA) and pts[row] < pts[irap]
         if irap > 0 and (leading or (kind is not None and kind.is_rasl)):
-            before = int(self._iraps[irap - 1])
+            before = int(samples.iraps[irap - 1])
             return before if before >= 0 else irap
         return irap
 

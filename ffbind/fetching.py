@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import NamedTuple, NoReturn, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from .errors import ArgumentError, ClosedError, FFbindError, SourceError
 from .pieces import Piece, Pieces, cut, join_ranges
@@ -159,7 +159,7 @@ class FetchingSource:
         while True:
             with self._lock:
                 if self._closed:
-                    _raise_closed()
+                    raise _closed()
                 parts = list(self._cover(offset, far))
                 needed = [part for part in parts if part.start < end]
                 self._start(part for part in parts[len(needed) :] if part.state is _State.QUEUED)
@@ -210,7 +210,7 @@ class FetchingSource:
             self._closed = True
             for part in self._parts:
                 if part.state is not _State.AT_HAND:
-                    part.error = ClosedError("this video was closed; open it again")
+                    part.error = _closed()
                     part.state = _State.GONE
                     part.done.set()
             self._parts = Pieces()
@@ -237,7 +237,7 @@ class FetchingSource:
     def _want(self, ranges: Iterable[tuple[int, int]]) -> None:
         with self._lock:
             if self._closed:
-                _raise_closed()
+                raise _closed()
             self._start(
                 part
                 for offset, length in join_ranges(ranges, gap=0)
@@ -370,5 +370,5 @@ class FetchingSource:
                     self._threads -= 1
 
 
-def _raise_closed() -> NoReturn:
-    raise ClosedError("this video was closed; open it again")
+def _closed() -> ClosedError:
+    return ClosedError("this video was closed; open it again")

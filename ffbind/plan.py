@@ -31,6 +31,7 @@ from typing import NamedTuple, Protocol
 
 from .hevc import Kind
 from .index import VideoIndex
+from .pieces import join_ranges
 from .references import Step, Verdict, order_count
 
 __all__ = ["Linear", "Plan", "Standing", "choose", "coalesce", "course", "plan_frames"]
@@ -225,13 +226,4 @@ def coalesce(ranges: Iterable[tuple[int, int]], *, gap: int = 0) -> list[tuple[i
     >>> coalesce([(10, 5), (0, 10), (40, 1), (17, 3), (50, 0)], gap=2)
     [(0, 20), (40, 1)]
     """
-    merged: list[tuple[int, int]] = []
-    for offset, length in sorted(ranges):
-        if length == 0:
-            continue
-        if merged and offset <= merged[-1][0] + merged[-1][1] + gap:
-            start, held = merged[-1]
-            merged[-1] = (start, max(held, offset + length - start))
-        else:
-            merged.append((offset, length))
-    return merged
+    return join_ranges(sorted(ranges), gap=gap)

@@ -127,7 +127,7 @@ class Samples:
         return int(self._offsets[row])
 
     @cached_property
-    def _bytes_before(self) -> NDArray[np.int64]:
+    def bytes_before(self) -> NDArray[np.int64]:
         """Bytes of all samples in front of a row, int64 (samples + 1,)."""
         return np.concatenate(([0], np.cumsum(self.index.samples["size"], dtype=np.int64)))
 
@@ -259,7 +259,7 @@ class Samples:
 
     def check_run(self, first: int, last: int) -> None:
         """Raise LimitError where decoding all rows from `first` to `last` is more than one frame may cost."""
-        size = self._bytes_before.item(last + 1) - self._bytes_before.item(first)
+        size = self.bytes_before.item(last + 1) - self.bytes_before.item(first)
         self.limits.check_run(self.offset(last), last - first + 1, size)
 
     # Frames

@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from minio import Minio
 
+from streamer.config import Settings
 from streamer.storage import Patience, S3Options, S3Storage, Storage
 
 ACCESS_KEY, SECRET_KEY = "test-access", "test-secret-key"
@@ -92,6 +94,20 @@ def bucket_of(store: Store) -> str:
     name = f"bucket-{next(_numbers)}"
     store.admin().make_bucket(bucket_name=name)
     return name
+
+
+def bucket_settings(store: Store, bucket: str, **changes: Any) -> Settings:
+    """Settings of a server with one lane that serves a bucket."""
+    chosen = {
+        "listen_addr": "127.0.0.1:0",
+        "workers": 1,
+        "storage_backend": "s3",
+        "s3_bucket": bucket,
+        "s3_endpoint": store.endpoint,
+        "s3_access_key": ACCESS_KEY,
+        "s3_secret_key": SECRET_KEY,
+    }
+    return Settings(**{**chosen, **changes})
 
 
 @contextmanager

@@ -44,28 +44,17 @@ int ffb_nal_is_slice(int type)
     return (type >= 0 && type <= FFB_NAL_RASL_R) || (type >= FFB_NAL_BLA_W_LP && type <= FFB_NAL_CRA);
 }
 
-size_t ffb_nal_payload(const ffb_nal *nal, uint8_t *rbsp, size_t capacity)
-{
-    size_t written = 0;
-    unsigned zeros = 0;
-    for (size_t i = 2; i < nal->size && written < capacity; i++) {
-        uint8_t byte = nal->data[i];
-        if (zeros >= 2 && byte == 3) {
-            zeros = 0;
-            continue;
-        }
-        zeros = byte == 0 ? zeros + 1 : 0;
-        rbsp[written++] = byte;
-    }
-    return written;
-}
-
 /* The next byte of a payload, emulation prevention bytes left out (H.265 7.3.1.1); -1 behind the last. */
 typedef struct {
     const ffb_nal *nal;
     size_t at;
     int zeros;
 } payload_cursor;
+
+static payload_cursor payload_of(const ffb_nal *nal)
+{
+    return (payload_cursor){nal, 2, 0}; /* behind the header */
+}
 
 static int next_byte(payload_cursor *cursor)
 {
@@ -81,6 +70,16 @@ static int next_byte(payload_cursor *cursor)
     return byte;
 }
 
+size_t ffb_nal_payload(const ffb_nal *nal, uint8_t *rbsp, size_t capacity)
+{
+    payload_cursor cursor = payload_of(nal);
+    size_t written = 0;
+    int byte;
+    while (written < capacity && (byte = next_byte(&cursor)) >= 0)
+        rbsp[written++] = (uint8_t)byte;
+    return written;
+}
+
 /* One of the two numbers in front of an SEI message, H.265 7.3.5: bytes of 255 and one below, added up; -1 at the end. */
 static int64_t sei_number(payload_cursor *cursor)
 {
@@ -93,7 +92,7 @@ static int64_t sei_number(payload_cursor *cursor)
 
 int ffb_nal_sei_has(const ffb_nal *nal, int type)
 {
-    payload_cursor cursor = {nal, 2, 0};
+    payload_cursor cursor = payload_of(nal);
     for (;;) {
         const int64_t found = sei_number(&cursor);
         int64_t size = sei_number(&cursor);

@@ -14,11 +14,11 @@ from .base import (
     check_path,
 )
 from .http import HttpSource
-from .indexes import INDEX_SUFFIX, IndexFolder, SavedIndexes, beside, default_folder
+from .indexes import INDEX_SUFFIX, IndexFolder, SavedIndexes, beside, default_folder, load_if_there
 from .local import LocalStorage
 from .ranged import Patience
 from .s3 import S3Options, S3OptionsError, S3Storage, WritableS3Storage
-from .url import bucket_and_key, is_url, place_of, saved_index, source
+from .url import bucket_and_key, is_bucket_url, is_url, place_of, saved_index, source
 
 __all__ = [
     "INDEX_SUFFIX",
@@ -45,7 +45,9 @@ __all__ = [
     "bucket_and_key",
     "check_path",
     "default_folder",
+    "is_bucket_url",
     "is_url",
+    "load_if_there",
     "place_of",
     "saved_index",
     "source",

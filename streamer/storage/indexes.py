@@ -19,7 +19,15 @@ from ffbind.index import VideoIndex
 
 from .base import Storage, StorageError
 
-__all__ = ["INDEX_SUFFIX", "IndexFolder", "IndexPlace", "SavedIndexes", "beside", "default_folder"]
+__all__ = [
+    "INDEX_SUFFIX",
+    "IndexFolder",
+    "IndexPlace",
+    "SavedIndexes",
+    "beside",
+    "default_folder",
+    "load_if_there",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +50,11 @@ def default_folder(variables: Mapping[str, str] | None = None) -> Path:
     return cache / "bucket-streamer" / "index"
 
 
+def load_if_there(path: Path) -> VideoIndex | None:
+    """Load a saved index, None where there is no such file. CorruptError, LimitError, SourceError."""
+    return VideoIndex.load(path) if path.exists() else None
+
+
 class IndexFolder:
     """A folder of indexes, each under a name made from the place of its video (`Storage.place`)."""
 
@@ -54,8 +67,7 @@ class IndexFolder:
 
     def load(self, place: str) -> VideoIndex | None:
         """Load the index of the video at a place, None where there is none. CorruptError, LimitError, SourceError."""
-        path = self.path(place)
-        return VideoIndex.load(path) if path.exists() else None
+        return load_if_there(self.path(place))
 
     def save(self, place: str, index: VideoIndex) -> Path:
         """Put an index into the folder, which is made where it is missing; give its file. Raises SourceError, OSError."""

@@ -27,7 +27,17 @@ from urllib3.response import BaseHTTPResponse
 
 from ffbind.errors import SourceChangedError, SourceError
 
-__all__ = ["Patience", "Pool", "Refused", "Version", "explain_fault", "read_range", "requests_sent", "tried"]
+__all__ = [
+    "Patience",
+    "Pool",
+    "Refused",
+    "Version",
+    "content_range",
+    "explain_fault",
+    "read_range",
+    "requests_sent",
+    "tried",
+]
 
 CHUNK = 256 * 1024
 STALL_BYTES = 16 * 1024  # a body that brings less than this in the seconds of the read timeout stands still
@@ -243,16 +253,22 @@ def _check(response: BaseHTTPResponse, version: Version, offset: int, length: in
         raise changed(version)
     if response.status != 206:
         raise Broken("it sent the object from its start instead of the range asked for")
-    match = re.fullmatch(r"bytes (\d{1,20})-(\d{1,20})/(\d{1,20})", headers.get("content-range", ""))
-    if match is None:
+    said_range = content_range(headers)
+    if said_range is None:
         raise Broken("it did not say which range it sent")
-    first, last, size = (int(number) for number in match.groups())
+    first, last, size = said_range
     if size != version.size:
         raise changed(version)
     if (first, last) != (offset, offset + length - 1):
         raise Broken("it sent another range than the one asked for")
     if headers.get("content-length", str(length)) != str(length):
         raise Broken("the length it gave is not that of the range")
+
+
+def content_range(headers: Mapping[str, str]) -> tuple[int, int, int] | None:
+    """Give the first and the last byte of the range that an answer brings, and the size of the whole; None where it does not say."""
+    match = re.fullmatch(r"bytes (\d{1,20})-(\d{1,20})/(\d{1,20})", headers.get("content-range", ""))
+    return None if match is None else (int(match[1]), int(match[2]), int(match[3]))
 
 
 def explain_fault(error: Exception) -> str:

@@ -6,7 +6,6 @@ import configparser
 import inspect
 import io
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
@@ -36,7 +35,7 @@ from .base import (
     check_path,
     too_large,
 )
-from .ranged import Patience, Pool, Refused, Version, explain_fault, read_range, tried
+from .ranged import Patience, Pool, Refused, Version, content_range, explain_fault, read_range, tried
 
 __all__ = ["S3Options", "S3OptionsError", "S3Storage", "WritableS3Storage"]
 
@@ -145,6 +144,16 @@ class S3Options:
             patience=patience or Patience(),
         )
 
+    @property
+    def key_prefix(self) -> str:
+        """What keys begin with: the prefix and a slash, or nothing."""
+        return self.prefix.rstrip("/") + "/" if self.prefix else ""
+
+    def place(self, path: str) -> str:
+        """Name an object by store, bucket and key; see `Storage.place`. Raises BadPathError."""
+        where = self.endpoint.rstrip("/") or _AMAZON
+        return f"s3://{self.bucket}/{self.key_prefix}{check_path(path)} at {where}"
+
 
 class S3Storage:
     """Videos in a bucket. Nothing outside the bucket and its prefix can be reached, and nothing is ever written.
@@ -156,7 +165,7 @@ class S3Storage:
 
     def __init__(self, options: S3Options) -> None:
         self._options = options
-        self._prefix = options.prefix.rstrip("/") + "/" if options.prefix else ""
+        self._prefix = options.key_prefix
         self._pool = Pool(options.patience)
         self._where = options.endpoint.rstrip("/") or "Amazon S3"
         provider = _provider(options)
@@ -233,8 +242,7 @@ class S3Storage:
 
     def place(self, path: str) -> str:
         """Name an object by store, bucket and key; see `Storage.place`."""
-        where = self._options.endpoint.rstrip("/") or _AMAZON
-        return f"s3://{self._options.bucket}/{self._prefix}{check_path(path)} at {where}"
+        return self._options.place(path)
 
     def list(self, prefix: str, *, cursor: str | None = None, limit: int = 1000) -> ObjectPage:
         """List objects by path; see `Storage.list`. Keys that are no path of `check_path` are left out."""
@@ -303,14 +311,14 @@ class S3Storage:
 
     def _version_of(self, response: BaseHTTPResponse, path: str) -> Version:
         """Tell which version of an object an answer to a GET with a range is about; the answer is closed where it does not say."""
-        match = re.fullmatch(r"bytes \d{1,20}-\d{1,20}/(\d{1,20})", response.headers.get("content-range", ""))
+        said_range = content_range(response.headers)
         etag = response.headers.get("etag", "").strip('"')
-        if match is None or not etag:
+        if said_range is None or not etag:
             response.close()
             raise SourceError(
                 f"{self._where} does not say which version of {path} it sent, or how large it is"
             )
-        return Version(path, int(match[1]), etag)
+        return Version(path, said_range[2], etag)
 
     def _describer(self, path: str) -> Callable[[Exception], SourceError]:
         """Give what makes the sentence for reads: whoever reads has found the object before, so what is wrong is the store's state."""

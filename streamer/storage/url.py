@@ -14,18 +14,29 @@ from ffbind.sources import FileSource, Source
 
 from .base import ObjectInfo, ObjectSource
 from .http import HttpSource
-from .indexes import INDEX_SUFFIX, IndexFolder, beside, default_folder
+from .indexes import INDEX_SUFFIX, IndexFolder, beside, default_folder, load_if_there
 from .ranged import Patience
 from .s3 import S3Options, S3Storage
 
-__all__ = ["bucket_and_key", "is_url", "place_of", "saved_index", "source"]
+__all__ = ["bucket_and_key", "is_bucket_url", "is_url", "place_of", "saved_index", "source"]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
+def _scheme(text: str) -> str:
+    """Give the scheme of a URL in lower case, empty for a path."""
+    match = _SCHEME.match(text)
+    return "" if match is None else match[1].lower()
+
+
 def is_url(text: str) -> bool:
     """Tell whether this is a URL, of whatever kind, and no path."""
-    return _SCHEME.match(text) is not None
+    return _scheme(text) != ""
+
+
+def is_bucket_url(text: str) -> bool:
+    """Tell whether this names an object in a bucket: `s3://...`."""
+    return _scheme(text) == "s3"
 
 
 def bucket_and_key(url: str) -> tuple[str, str]:
@@ -61,10 +72,9 @@ def source(
     ffbind.errors.ArgumentError: s3://videos does not name an object; write s3://BUCKET/KEY
     """
     text = os.fspath(url)
-    match = _SCHEME.match(text)
-    if match is None:
+    scheme = _scheme(text)
+    if not scheme:
         return FileSource(text)
-    scheme = match[1].lower()
     if scheme == "s3":
         bucket, key = bucket_and_key(text)
         storage = S3Storage(S3Options.from_environment(bucket, variables, patience=patience))
@@ -82,13 +92,12 @@ def place_of(url: str | os.PathLike[str], *, variables: Mapping[str, str] | None
     BadPathError.
     """
     text = os.fspath(url)
-    match = _SCHEME.match(text)
-    if match is None:
+    if not is_url(text):
         folder, name = os.path.split(text)
         return f"file://{os.path.realpath(folder or os.curdir)}/{name}"
-    if match[1].lower() == "s3":
+    if is_bucket_url(text):
         bucket, key = bucket_and_key(text)
-        return S3Storage(S3Options.from_environment(bucket, variables)).place(key)
+        return S3Options.from_environment(bucket, variables).place(key)
     parts = urlsplit(text)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
 
@@ -113,9 +122,8 @@ def saved_index(
         return found
     text = os.fspath(url)
     if not is_url(text):
-        path = Path(text + INDEX_SUFFIX)
-        return VideoIndex.load(path) if path.exists() else None
-    if not text.lower().startswith("s3:"):
+        return load_if_there(Path(text + INDEX_SUFFIX))
+    if not is_bucket_url(text):
         return None
     bucket, key = bucket_and_key(text)
     return beside(S3Storage(S3Options.from_environment(bucket, variables, patience=patience)), key)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from faults import Fault, FaultyStore, Kind, Request, by_chance, in_turn, no_fault, run_faulty
-from stores import ACCESS_KEY, SECRET_KEY, Store, bucket_of, publish
+from stores import Store, bucket_of, bucket_settings, publish
 
 import ffbind
 from streamer.config import Settings
@@ -59,19 +59,8 @@ def faulty(request: pytest.FixtureRequest) -> Iterator[FaultyStore]:
 
 def settings(faulty: FaultyStore, bucket: str, **changes: Any) -> Settings:
     """A server that keeps next to nothing, so that frames are read from the store again and again."""
-    chosen = {
-        "listen_addr": "127.0.0.1:0",
-        "workers": 1,
-        "storage_backend": "s3",
-        "s3_bucket": bucket,
-        "s3_endpoint": faulty.store.endpoint,
-        "s3_access_key": ACCESS_KEY,
-        "s3_secret_key": SECRET_KEY,
-        "s3_read_timeout": 0.5,
-        "cache_bytes": 0,
-        "picture_bytes": 0,
-    }
-    return Settings(**{**chosen, **changes})
+    little = {"s3_read_timeout": 0.5, "cache_bytes": 0, "picture_bytes": 0}
+    return bucket_settings(faulty.store, bucket, **{**little, **changes})
 
 
 _versions = itertools.count()

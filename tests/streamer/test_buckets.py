@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from stores import ACCESS_KEY, SECRET_KEY, bucket_of
+from stores import ACCESS_KEY, SECRET_KEY, bucket_of, bucket_settings
 
 import ffbind
 from streamer.config import Settings
@@ -13,18 +13,8 @@ from streamer.server import Server, StartError
 
 
 def settings(store, bucket, **changes) -> Settings:
-    chosen = {
-        "listen_addr": "127.0.0.1:0",
-        "workers": 1,
-        "storage_backend": "s3",
-        "s3_bucket": bucket,
-        "s3_prefix": "served",
-        "s3_endpoint": store.endpoint,
-        "s3_access_key": ACCESS_KEY,
-        "s3_secret_key": SECRET_KEY,
-        "s3_tries": 2,
-    }
-    return Settings(**{**chosen, **changes})
+    chosen = {"s3_prefix": "served", "s3_tries": 2}
+    return bucket_settings(store, bucket, **{**chosen, **changes})
 
 
 @pytest.fixture

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 from linear import picture_hash
-from stores import ACCESS_KEY, SECRET_KEY, Store, bucket_of
+from stores import Store, bucket_of, bucket_settings
 
 import ffbind
-from streamer.config import Settings
 from streamer.server import Server
 from streamer.storage import ObjectSource, S3Storage
 
@@ -78,9 +77,7 @@ async def test_frames_of_the_server(minio: Store, bucket: str, far: Path, connec
         samples = near.index.samples
         iraps = [int(samples["irap"][row]) for row in range(len(offsets))]
         expected = {row: near.frame_at_offset(offsets[row]).to_jpeg(quality=80) for row in (100, 50, 230)}
-    chosen = {"storage_backend": "s3", "s3_bucket": bucket, "s3_endpoint": minio.endpoint}
-    chosen |= {"s3_access_key": ACCESS_KEY, "s3_secret_key": SECRET_KEY}
-    settings = Settings(listen_addr="127.0.0.1:0", workers=2, **chosen)
+    settings = bucket_settings(minio, bucket, workers=2)
     async with (
         Server(settings) as server,
         connect(server.info.url) as client,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from faults import Kind, by_chance, run_faulty
-from stores import ACCESS_KEY, SECRET_KEY, Store, bucket_of
+from stores import Store, bucket_of, bucket_settings
 
 import ffbind
 from streamer.config import Settings
@@ -70,19 +70,6 @@ def settings(request: pytest.FixtureRequest, far: Path) -> Settings:
     bucket = bucket_of(store)
     store.admin().fput_object(bucket_name=bucket, object_name="far.mp4", file_path=str(far))
     return bucket_settings(store, bucket, **common)
-
-
-def bucket_settings(store: Store, bucket: str, **changes: Any) -> Settings:
-    chosen = {
-        "listen_addr": "127.0.0.1:0",
-        "workers": 1,
-        "storage_backend": "s3",
-        "s3_bucket": bucket,
-        "s3_endpoint": store.endpoint,
-        "s3_access_key": ACCESS_KEY,
-        "s3_secret_key": SECRET_KEY,
-    }
-    return Settings(**{**chosen, **changes})
 
 
 class Asking:

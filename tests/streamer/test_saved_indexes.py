@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from faults import Fault, FaultyStore, Kind, in_turn, no_fault, run_faulty
 from linear import picture_hash
-from stores import ACCESS_KEY, SECRET_KEY, Store, bucket_of
+from stores import ACCESS_KEY, SECRET_KEY, Store, bucket_of, bucket_settings
 
 import ffbind
 from ffbind.errors import SourceChangedError
@@ -78,18 +78,8 @@ class Bucket:
         return IndexFolder(self.folder).path(storage.place("far.mp4"))
 
     def settings(self, **changes: Any) -> Settings:
-        chosen = {
-            "listen_addr": "127.0.0.1:0",
-            "workers": 1,
-            "storage_backend": "s3",
-            "s3_bucket": self.name,
-            "s3_endpoint": self.faulty.store.endpoint,
-            "s3_access_key": ACCESS_KEY,
-            "s3_secret_key": SECRET_KEY,
-            "s3_read_timeout": 2.0,
-            "index_folder": self.folder,
-        }
-        return Settings(**{**chosen, **changes})
+        chosen = {"s3_read_timeout": 2.0, "index_folder": self.folder}
+        return bucket_settings(self.faulty.store, self.name, **{**chosen, **changes})
 
     def spent(self) -> int:
         """Requests since this was asked the last time."""
