@@ -103,6 +103,8 @@ class VideoIndex:
     - `samples`: array of SAMPLE_DTYPE, decode order
     - `presentation`: array of PRESENTATION_DTYPE, presentation order: what the `ffmpeg` command shows after
       edit lists
+    - `order`: rows in presentation order, int32 (frames shown,); a row comes twice where edits show it twice
+    - `starts`: start of each frame shown, int64 ticks of the time base after edits, ascending
     - `timescale`: ticks a second of all times
     - `rotation`, `mirrored`: to show a picture upright, first mirror it left to right where `mirrored`, then
       turn it clockwise by `rotation` degrees (0, 90, 180 or 270)
@@ -125,6 +127,8 @@ class VideoIndex:
     has_composition_times: bool
     framing: Framing = LENGTH_PREFIXED
     _source: SourceLike | None = field(default=None, repr=False)
+    order: NDArray[np.int32] = field(init=False, repr=False)
+    starts: NDArray[np.int64] = field(init=False, repr=False)
     _by_offset: NDArray[np.intp] = field(init=False, repr=False)
     _sorted_offsets: NDArray[np.uint64] = field(init=False, repr=False)
 
@@ -139,6 +143,8 @@ class VideoIndex:
         if not bool(np.all(offsets[1:] > offsets[:-1])):
             order = np.argsort(offsets, kind="stable")
             rows, offsets = rows[order], offsets[order]
+        object.__setattr__(self, "order", self.presentation["row"])
+        object.__setattr__(self, "starts", self.presentation["start"])
         object.__setattr__(self, "_by_offset", rows)
         object.__setattr__(self, "_sorted_offsets", offsets)
 
@@ -170,16 +176,6 @@ class VideoIndex:
         return tuple(getattr(self, name) for name in _ARGUMENTS if name not in ("samples", "presentation"))
 
     # Presentation
-
-    @property
-    def order(self) -> NDArray[np.int32]:
-        """Rows in presentation order, int32 (frames shown,); a row comes twice where edits show it twice."""
-        return self.presentation["row"]
-
-    @property
-    def starts(self) -> NDArray[np.int64]:
-        """Start of each frame shown, int64 ticks of the time base after edits, ascending."""
-        return self.presentation["start"]
 
     @property
     def times(self) -> NDArray[np.float64]:

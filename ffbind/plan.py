@@ -25,6 +25,7 @@ The pure functions are tested on all small streams, the result on real ones, bit
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -34,7 +35,7 @@ from .index import VideoIndex
 from .pieces import join_ranges
 from .references import Step, Verdict, order_count
 
-__all__ = ["Linear", "Plan", "Standing", "choose", "coalesce", "course", "plan_frames"]
+__all__ = ["Linear", "Plan", "Standing", "choose", "coalesce", "course", "part", "plan_frames"]
 
 
 class Linear(Protocol):
@@ -175,6 +176,35 @@ def choose(
     if found is not None and (best is None or len(found) < len(best)):
         return None, found
     return place, best
+
+
+def part(
+    linear: Linear, wanted: Sequence[int], standings: Sequence[Standing | None], *, keep_following: bool
+) -> Sequence[int]:
+    """Choose which of the wanted rows, ascending, to decode first: all, or the last ones, where a decoder stands in front of them.
+
+    stands here:     I0  P4  B2  b1  b3  P8 |
+    wanted:          .   P4  B2  b1  b3     | B6  b5  b7     one course from I0 on decodes P8 again, two do not
+
+    The others are left to a second course.
+    """
+    best, fewest = wanted, 0
+    for standing in standings:
+        if standing is None or linear.start not in standing.starts:
+            continue
+        before = bisect_left(wanted, standing.position)
+        if not 0 < before < len(wanted):
+            continue
+        last = course(linear, wanted[before:], standing, keep_following=keep_following)
+        _, first = choose(linear, wanted[:before], standings, keep_following=keep_following)
+        if last is None or first is None:
+            continue
+        if not fewest:
+            _, whole = choose(linear, wanted, standings, keep_following=keep_following)
+            fewest = len(whole) if whole is not None else len(first) + len(last) + 1
+        if len(first) + len(last) < fewest:
+            best, fewest = wanted[before:], len(first) + len(last)
+    return best
 
 
 @dataclass(frozen=True, slots=True)

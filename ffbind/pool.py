@@ -34,7 +34,7 @@ from .frame import Frame, NativePicture
 from .hevc import Kind
 from .native import keeps_following
 from .parking import Parked, least_missed
-from .plan import Standing, choose, course
+from .plan import Standing, choose, course, part
 from .reader import SampleReader
 from .references import Verdict
 from .samples import Samples
@@ -356,6 +356,9 @@ class EnginePool:
                     )
         if not wanted:
             return
+        self._stay_exact(worker)
+        standings = [engine.standing for engine in worker.engines]
+        wanted = list(part(trace, wanted, standings, keep_following=keeps_following()))
         engine, trace, rows, standing = self._choose(trace, wanted, worker)
         refusal = next((refusal for row in rows if (refusal := trace[row].refusal) is not None), None)
         if refusal is not None:
@@ -499,7 +502,6 @@ class EnginePool:
     ) -> tuple[Engine, Trace, Sequence[int], Standing | None]:
         """Choose the decoder with the least to do: it, what it goes by, the rows to send, and where it stands (None: it starts)."""
         keep_following = keeps_following()
-        self._stay_exact(worker)
         engines = list(worker.engines)
         standings = [engine.standing for engine in engines]
         place, rows = choose(trace, wanted, standings, keep_following=keep_following)

@@ -124,7 +124,8 @@ class Samples:
 
     def offset(self, row: int) -> int:
         """Give the byte offset of a row."""
-        return int(self._offsets[row])
+        offset: int = self._offsets.item(row)
+        return offset
 
     @cached_property
     def bytes_before(self) -> NDArray[np.int64]:

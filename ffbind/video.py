@@ -539,13 +539,13 @@ class Video:
         Backwards all before it, or as many as half of the memory for pictures holds, since the way from the IRAP is paid for once;
         forwards as many as keep all threads busy.
         """
+        if step != -1 and (step != 1 or self._threads == 1):
+            return [row]
         most = self._pictures_in(self._samples.pictures.limit // 2)
         if step == -1:
             order = self._index.order[max(0, place - most + 1) : place]
-        elif step == 1 and self._threads > 1:
-            order = self._index.order[place + 1 : place + min(2 * self._threads, most)]
         else:
-            return [row]
+            order = self._index.order[place + 1 : place + min(2 * self._threads, most)]
         iraps = self._samples.iraps
         near = (int(other) for other in order if iraps[other] == iraps[row] and (step > 0 or other <= row))
         return sorted({row, *(other for other in near if self._samples.pictures.get(other) is None)})

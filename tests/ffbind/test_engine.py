@@ -113,6 +113,22 @@ def test_a_decoder_goes_on_where_that_is_less(track: Track) -> None:
     assert track.pool.stats.samples_sent == sent + 1
 
 
+def test_stepping_back_through_a_gop_decodes_nothing_twice(clip: Clip) -> None:
+    """Pictures in front of the landing that are decoded later are left to who stands there; the rest starts at the IRAP."""
+    path = clip("closed.mp4")
+    shown = linear_decode(path)
+    with ffbind.open(path, threads=1) as video:
+        order, iraps = video.index.order, video.index.samples["irap"]
+        last = int(np.flatnonzero(iraps[order] == iraps[order[0]])[-1])
+        assert order[last] < order[:last].max()
+        assert picture_hash(video[last]) == shown[last]
+        landed = video.stats.pictures
+        for place in reversed(range(last)):
+            assert picture_hash(video[place]) == shown[place]
+        assert video.stats.pictures - landed == last
+        assert video.stats.restarts == 2
+
+
 def test_in_decode_order_each_sample_is_sent_once_to_one_decoder(track: Track) -> None:
     for row in range(len(track.hashes)):
         track.decode(row)

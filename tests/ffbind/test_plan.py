@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import ffbind
 from ffbind.hevc import Kind
-from ffbind.plan import Standing, choose, coalesce, course, plan_frames
+from ffbind.plan import Standing, choose, coalesce, course, part, plan_frames
 from ffbind.references import ReferenceTracker, Step, Verdict
 
 Value = tuple[object, ...]
@@ -161,8 +161,8 @@ def closure(stream: Headers, row: int) -> set[int]:
     def names(value: object) -> Iterable[int]:
         assert isinstance(value, tuple)
         yield value[0]
-        for part in value[1:]:
-            yield from names(part)
+        for inner in value[1:]:
+            yield from names(inner)
 
     return set(names(stream.values[row]))
 
@@ -227,6 +227,51 @@ def test_several_wanted_pictures_are_one_course(stream: Headers, data: st.DataOb
     assert rows is not None
     values = decoder.follow(rows)
     assert all(values[row] == stream.values[row] for row in wanted)
+
+
+@settings(max_examples=200, deadline=None)
+@given(wrapping_streams(), st.data())
+def test_two_courses_are_taken_only_where_they_are_fewer_samples(
+    stream: Headers, data: st.DataObject
+) -> None:
+    decoder = Decoder(stream)
+    parked = data.draw(st.sampled_from(stream.decoded))
+    first = course(stream, [parked], decoder.standing, keep_following=stream.keep_following)
+    assert first is not None
+    decoder.follow(first)
+    wanted = sorted(data.draw(st.sets(st.sampled_from(stream.decoded), min_size=1, max_size=5)))
+    standings = [decoder.standing]
+    chosen = list(part(stream, wanted, standings, keep_following=stream.keep_following))
+    assert chosen == wanted[len(wanted) - len(chosen) :]
+    _, whole = choose(stream, wanted, standings, keep_following=stream.keep_following)
+    assert whole is not None
+    if chosen == wanted:
+        return
+    rest = wanted[: -len(chosen)]
+    assert rest[-1] < decoder.standing.position <= chosen[0]
+    last = course(stream, chosen, decoder.standing, keep_following=stream.keep_following)
+    _, before = choose(stream, rest, standings, keep_following=stream.keep_following)
+    assert last is not None
+    assert before is not None
+    assert len(last) + len(before) < len(whole)
+    values = decoder.follow(last)
+    assert all(values[row] == stream.values[row] for row in chosen)
+
+
+def test_what_a_decoder_stands_in_front_of_is_a_course_of_its_own() -> None:
+    """I0 P4 P8 | B6, where all but P8 are wanted: it need not be decoded again."""
+    heads = [
+        IDR,
+        picture(Kind.TRAIL_R, 4, -4),
+        picture(Kind.TRAIL_R, 8, -4),
+        picture(Kind.TRAIL_N, 6, -2, 2),
+    ]
+    stream = Headers(heads, keep_following=False)
+    decoder = Decoder(stream)
+    decoder.follow((0, 1, 2))
+    assert part(stream, [0, 1, 3], [decoder.standing], keep_following=False) == [3]
+    assert part(stream, [0, 1, 2, 3], [decoder.standing], keep_following=False) == [0, 1, 2, 3]
+    assert part(stream, [0, 1, 3], [None], keep_following=False) == [0, 1, 3]
 
 
 def test_order_counts_that_would_shift_are_kept() -> None:
