@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, Thread
 from pathlib import Path
 
 import pytest
-from faults import BREAKING, Endpoint, Fault, Kind, in_turn
+from faults import BREAKING, Fault, FaultyEndpoint, Kind, in_turn
 from stores import Store, bucket_of, publish
 
 import ffbind
@@ -38,12 +38,12 @@ def bucket(minio: Store) -> str:
 
 
 @pytest.fixture
-def endpoint(minio: Store) -> Iterator[Endpoint]:
-    with Endpoint(minio.endpoint) as running:
+def endpoint(minio: Store) -> Iterator[FaultyEndpoint]:
+    with FaultyEndpoint(minio.endpoint) as running:
         yield running
 
 
-def test_one_request_to_open_and_one_for_each_read(endpoint: Endpoint, bucket: str) -> None:
+def test_one_request_to_open_and_one_for_each_read(endpoint: FaultyEndpoint, bucket: str) -> None:
     source = HttpSource(f"{endpoint.url}/{bucket}/a%20b.mp4", patience=QUICK)
     assert source.size == len(DATA)
     assert source.identity
@@ -55,7 +55,7 @@ def test_one_request_to_open_and_one_for_each_read(endpoint: Endpoint, bucket: s
 
 
 @pytest.mark.parametrize("kind", sorted(BREAKING - {Kind.LATE, Kind.TRICKLE}))
-def test_what_breaks_is_read_on_from_there(endpoint: Endpoint, bucket: str, kind: Kind) -> None:
+def test_what_breaks_is_read_on_from_there(endpoint: FaultyEndpoint, bucket: str, kind: Kind) -> None:
     source = HttpSource(f"{endpoint.url}/{bucket}/a%20b.mp4", patience=QUICK)
     endpoint.exchanges.clear()
     endpoint.plan = in_turn(Fault(kind, after=1234))
@@ -66,7 +66,7 @@ def test_what_breaks_is_read_on_from_there(endpoint: Endpoint, bucket: str, kind
 
 @pytest.mark.parametrize("conditional", [True, False])
 def test_a_file_that_is_replaced_is_told(
-    minio: Store, endpoint: Endpoint, bucket: str, conditional: bool
+    minio: Store, endpoint: FaultyEndpoint, bucket: str, conditional: bool
 ) -> None:
     source = HttpSource(f"{endpoint.url}/{bucket}/a%20b.mp4", patience=QUICK)
     put(minio, bucket, DATA[::-1])
@@ -77,7 +77,7 @@ def test_a_file_that_is_replaced_is_told(
 
 
 def test_a_video_by_its_url(
-    endpoint: Endpoint, minio: Store, bucket: str, clip: Callable[[str], Path]
+    endpoint: FaultyEndpoint, minio: Store, bucket: str, clip: Callable[[str], Path]
 ) -> None:
     put(minio, bucket, clip("open_gop.mp4").read_bytes(), "v.mp4")
     with (
