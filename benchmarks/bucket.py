@@ -142,15 +142,18 @@ class Place:
         return len(self._rows)
 
     def needed(self, indices: Sequence[int]) -> int:
-        """Count the bytes that these frames need, each once: of each GOP the samples from its IRAP to the last frame wanted of it.
+        """Count the bytes that these frames need together, each once: from the IRAP to the last frame wanted of its GOP.
 
-        For closed GOPs, whose frames need none of another one.
+        A picture shown before the IRAP that it comes behind (3.74 of ITU-T H.265, a leading picture) is decoded from the one before.
         """
-        last: dict[int, int] = {}
+        wanted = np.zeros(len(self._samples), bool)
+        pts, iraps = self._samples["pts"], self._samples["irap"]
         for row in self._rows[list(indices)].tolist():
-            irap = int(self._samples["irap"][row])
-            last[irap] = max(last.get(irap, row), row)
-        return sum(int(self._samples["size"][irap : row + 1].sum()) for irap, row in last.items())
+            start = int(iraps[row])
+            if pts[row] < pts[start] and start > 0:
+                start = int(iraps[start - 1])
+            wanted[start : row + 1] = True
+        return int(self._samples["size"][wanted].sum())
 
 
 def _key(clip: Path) -> str:

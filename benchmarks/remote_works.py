@@ -68,7 +68,10 @@ class RemoteFirst(RemoteWork):
 
 @dataclass(frozen=True, slots=True)
 class RemoteRandom(RemoteWork):
-    """Random frames of an object just opened, `do` 'frames' one after the other or 'batch' at once. Opening is not in it."""
+    """Random frames of an object just opened, `do` 'frames' one after the other or 'batch' at once. Opening is not in it.
+
+    Bytes are compared with those that the frames need: together where they are asked for at once, else each for itself.
+    """
 
     do: str
     count: int = _FRAMES
@@ -80,7 +83,8 @@ class RemoteRandom(RemoteWork):
         answer = ask(do=self.do, indices=indices)
         outcome = self.outcome(ask, setting, before, indices, answer)
         sent = outcome.figures[_BYTES] * 1000 * self.count
-        outcome.figures[_OF_NEEDED] = sent / self.place.needed(indices)
+        together = [indices] if self.do == "batch" else [[index] for index in indices]
+        outcome.figures[_OF_NEEDED] = sent / sum(map(self.place.needed, together))
         return outcome
 
 
@@ -156,10 +160,8 @@ def _open(place: str) -> RemoteRow:
 
 def _random(name: str, about: str, clip: str, do: str, ratio: float) -> RemoteRow:
     goals = (Goal("ratio", ratio), Goal(_REQUESTS, 1.0), Goal(_OF_NEEDED, 1.05))
-    make = partial(RemoteRandom, do=do)
-    return RemoteRow(
-        name, f"{_FRAMES} random frames {about}", "ms per frame", clip, make, goals, also=(f"{OURS}-http",)
-    )
+    title = f"{_FRAMES} random frames {about}"
+    return RemoteRow(name, title, "ms per frame", clip, partial(RemoteRandom, do=do), goals)
 
 
 _HD, _VGA = "closed60_long.mp4", "vga30_long.mp4"

@@ -38,13 +38,13 @@ def show_row(row: RowResult, console: Console) -> None:
     ratios = {duel.peer: duel.ratio for duel in duels(row)}
     figures = sorted({figure for run in row.runs.values() for figure in run.figures})
     table = Table(title=f"{row.name}: {row.title}", title_justify="left", title_style="bold")
-    table.add_column("who")
+    table.add_column("who", no_wrap=True)
     table.add_column("gives")
     timed = any(run.seconds for run in row.runs.values())
     if timed:
         table.add_column(row.unit, justify="right")
         table.add_column(f"CPU, {row.unit}", justify="right")
-        table.add_column("takes, of ours (90 %)", justify="right")
+        table.add_column("takes, of ours (90 %)", justify="right", no_wrap=True)
         table.add_column("wrong frames, errors", justify="right")
     for figure in figures:
         table.add_column(figure, justify="right")
@@ -60,7 +60,7 @@ def show_row(row: RowResult, console: Console) -> None:
             tally = run.tally
             cells.append("" if run.exact else f"{tally.wrong}, {tally.errors} of {tally.answers}")
         cells += [
-            f"{statistics.median(run.figures[figure]):.4g}" if figure in run.figures else ""
+            _number(statistics.median(run.figures[figure])) if figure in run.figures else ""
             for figure in figures
         ]
         table.add_row(*cells, style="bold" if is_ours(name) else "" if run.exact else "yellow")

@@ -19,6 +19,7 @@ from stores import Store, bucket_of, publish
 import ffbind
 from ffbind.errors import SourceChangedError, SourceError
 from streamer.storage import ForbiddenError, HttpSource, NotFoundError, Patience, ReadForbiddenError
+from streamer.storage.base import HEAD_BYTES
 
 DATA = random.Random(2).randbytes(300_000)
 QUICK = Patience(tries=2, pause=0.01, read_timeout=1.0, connect_timeout=1.0)
@@ -48,10 +49,23 @@ def test_one_request_to_open_and_one_for_each_read(endpoint: FaultyEndpoint, buc
     assert source.size == len(DATA)
     assert source.identity
     assert source.requests == len(endpoint.exchanges) == 1
-    assert source.read_ranges([(5, 10), (len(DATA) - 3, 100)]) == [DATA[5:15], DATA[-3:]]
+    assert source.read_ranges([(5, HEAD_BYTES), (len(DATA) - 3, 100)]) == [
+        DATA[5 : 5 + HEAD_BYTES],
+        DATA[-3:],
+    ]
     assert source.requests == len(endpoint.exchanges) == 3
     assert source.read_at(len(DATA), 5) == source.read_at(3, 0) == b""
+    assert source.read_at(5, HEAD_BYTES - 5) == DATA[5:HEAD_BYTES], "it came with the look"
     assert source.requests == 3
+
+
+@pytest.mark.parametrize("kind", sorted(BREAKING - {Kind.LATE, Kind.TRICKLE, Kind.WHOLE}))
+def test_opening_that_breaks_is_read_on_from_there(endpoint: FaultyEndpoint, bucket: str, kind: Kind) -> None:
+    endpoint.plan = in_turn(Fault(kind, after=1234))
+    source = HttpSource(f"{endpoint.url}/{bucket}/a%20b.mp4", patience=QUICK)
+    assert source.requests == 2
+    assert source.read_at(0, HEAD_BYTES) == DATA[:HEAD_BYTES]
+    assert source.requests == 2
 
 
 @pytest.mark.parametrize("kind", sorted(BREAKING - {Kind.LATE, Kind.TRICKLE}))
@@ -72,7 +86,7 @@ def test_a_file_that_is_replaced_is_told(
     put(minio, bucket, DATA[::-1])
     endpoint.plan = in_turn(None if conditional else Fault(Kind.UNCONDITIONAL))
     with pytest.raises(SourceChangedError):
-        source.read_at(0, 100)
+        source.read_at(0, HEAD_BYTES + 1)
     assert endpoint.exchanges[-1].status == (412 if conditional else 206)
 
 
@@ -104,7 +118,7 @@ def test_what_is_refused_later_is_told_as_what_stays(minio: Store, bucket: str) 
     source = HttpSource(f"{minio.endpoint}/{bucket}/a%20b.mp4", patience=QUICK)
     minio.admin().delete_bucket_policy(bucket_name=bucket)
     with pytest.raises(ReadForbiddenError) as caught:
-        source.read_at(0, 10)
+        source.read_at(0, HEAD_BYTES + 1)
     assert caught.value.code == "forbidden"
     assert source.requests == 2
 
@@ -187,7 +201,7 @@ def test_without_a_strong_etag_the_date_of_the_last_change_is_held_to(
         assert source.read_at(9, 4) == DATA[9:13]
         Handler.headers_of = (LATER,)
         with pytest.raises(SourceChangedError):
-            source.read_at(9, 4)
+            source.read_at(9, HEAD_BYTES)
 
 
 def test_a_server_that_gives_nothing_to_tell_versions_by_is_refused() -> None:
