@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import random
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ import ffbind
 from ffbind.errors import SourceChangedError, SourceError
 from streamer.storage import ForbiddenError, HttpSource, NotFoundError, Patience, ReadForbiddenError
 from streamer.storage.base import HEAD_BYTES
+from streamer.storage.ranged import _trust
 
 DATA = random.Random(2).randbytes(300_000)
 QUICK = Patience(tries=2, pause=0.01, read_timeout=1.0, connect_timeout=1.0)
@@ -140,12 +143,16 @@ def test_urls_that_are_none(url: str) -> None:
 
 
 @contextmanager
-def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+def serving(
+    handler: Callable[..., BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None
+) -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
@@ -237,3 +244,29 @@ def test_an_empty_file_a_redirect_and_a_password() -> None:
         assert private.name == f"{url}/private"
         Handler.data = b""
         assert HttpSource(f"{url}/file", patience=QUICK).size == 0
+
+
+def test_certificates_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server is read from where the system trusts its certificate, which is looked up once, and refused where not."""
+
+    class Handler(Simple):
+        headers_of = (DATE,)
+
+    key, certificate = tmp_path / "key", tmp_path / "certificate"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=store -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run(
+        [*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=60
+    )
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.load_cert_chain(certificate, key)
+    _trust.cache_clear()
+    try:
+        with serving(Handler, server_side) as url:
+            assert url.startswith("https://")
+            with pytest.raises(SourceError, match="certificate"):
+                HttpSource(f"{url}/file", patience=QUICK)
+            monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+            _trust.cache_clear()
+            assert HttpSource(f"{url}/file", patience=QUICK).read_at(9, 4) == DATA[9:13]
+    finally:
+        _trust.cache_clear()
