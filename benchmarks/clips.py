@@ -3,7 +3,7 @@
 Commands are written as in tests/clips.py: without the program and without the output path, `{name}` for the path of another clip,
 which is made first. `ffmpeg` is the command, and `x265` is `benchmarks/encode.py`, run with the x265 of the peers' PyAV: version 4,
 where Debian's 3.5 writes two temporal layers at most. 600 pictures at 1080p take two cores one to two minutes each; all clips
-together about ten minutes and 2.5 GB.
+together about ten minutes and 4.5 GB.
 """
 
 from __future__ import annotations
