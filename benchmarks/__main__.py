@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import re
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.clips import ROOT, Library
 from benchmarks.contenders import CONTENDERS, OURS, Contender, Environment
-from benchmarks.contest import hold
+from benchmarks.contest import gather, hold
+from benchmarks.machine import describe
 from benchmarks.report import make_console, show_row, show_summary
 from benchmarks.results import Results, RowResult, Runs
-from benchmarks.session import Session, WorkerError
 from benchmarks.works import ROWS, Contest, Row
 from ffbind.cores import usable_cores
 
@@ -50,7 +46,7 @@ def main() -> int:
     date = datetime.now()
     _CACHE.mkdir(parents=True, exist_ok=True)
     with (_CACHE / "workers.log").open("w") as log:
-        contenders, versions, absent = _gather(wanted, environment, log)
+        contenders, versions, absent = gather(wanted, environment, log)
         for name, why in absent.items():
             say(f"{name} does not take part: {why}")
         results = Results(
@@ -59,7 +55,7 @@ def main() -> int:
                 "rounds": rounds,
                 "quick": options.quick,
                 "threads": options.threads,
-                "machine": _machine(),
+                "machine": describe(),
                 "versions": versions,
                 "absent": absent,
             }
@@ -107,33 +103,6 @@ def _run(
         log=log,
         say=say,
     )
-
-
-def _gather(
-    wanted: list[Contender], environment: Environment, log: IO[Any]
-) -> tuple[list[Contender], dict[str, dict[str, str]], dict[str, str]]:
-    """Install the contenders and ask each for its versions; those that cannot take part are given with the reason."""
-    there, versions, absent = [], {}, {}
-    for contender in wanted:
-        try:
-            environment.install(contender)
-            with Session(
-                environment.command(contender), environment.variables(contender), str(ROOT), log
-            ) as session:
-                versions[contender.name] = session.hello["versions"]
-        except (RuntimeError, WorkerError) as error:
-            absent[contender.name] = str(error)
-        else:
-            there.append(contender)
-    return there, versions, absent
-
-
-def _machine() -> str:
-    try:
-        found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        found = None
-    return f"{found[1] if found else platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
 
 
 def _options() -> argparse.Namespace:

@@ -3,7 +3,7 @@
 Commands are written as in tests/clips.py: without the program and without the output path, `{name}` for the path of another clip,
 which is made first. `ffmpeg` is the command, and `x265` is `benchmarks/encode.py`, run with the x265 of the peers' PyAV: version 4,
 where Debian's 3.5 writes two temporal layers at most. 600 pictures at 1080p take two cores one to two minutes each; all clips
-together about ten minutes and 2.5 GB.
+together about ten minutes and 4.5 GB.
 """
 
 from __future__ import annotations
@@ -50,11 +50,15 @@ _GOP_60 = "keyint=60:min-keyint=60:scenecut=0:open-gop=0"
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A clip: `program` makes it from `arguments`; `about` says what it stands for."""
+    """A clip: `program` makes it from `arguments`; `about` says what it stands for.
+
+    `repeats`: the clip that it shows over and over, and how often; None for one with pictures of its own.
+    """
 
     about: str
     arguments: str
     program: str = "ffmpeg"
+    repeats: tuple[str, int] | None = None
 
 
 CLIPS: dict[str, Clip] = {
@@ -96,9 +100,21 @@ CLIPS: dict[str, Clip] = {
         "at a low rate, to be repeated",
         f"-i {{scene.mkv}} {_X265} -preset fast -crf 36 -x265-params log-level=error:{_GOP_60}",
     ),
-    "hour_moov_last.mp4": Clip("an hour, tables at the end", "-stream_loop 179 -i {thin.mp4} -c copy"),
+    "hour_moov_last.mp4": Clip(
+        "an hour, tables at the end", "-stream_loop 179 -i {thin.mp4} -c copy", repeats=("thin.mp4", 180)
+    ),
+    "closed60_long.mp4": Clip(
+        "ten minutes of closed GOPs of 60, 20 Mb/s",
+        "-stream_loop 29 -i {closed60.mp4} -c copy",
+        repeats=("closed60.mp4", 30),
+    ),
+    "vga30_long.mp4": Clip(
+        "an hour of VGA, GOPs of 30", "-stream_loop 179 -i {vga30.mp4} -c copy", repeats=("vga30.mp4", 180)
+    ),
     "hour_moov_first.mp4": Clip(
-        "an hour, tables at the start", "-i {hour_moov_last.mp4} -c copy -movflags +faststart"
+        "an hour, tables at the start",
+        "-i {hour_moov_last.mp4} -c copy -movflags +faststart",
+        repeats=("thin.mp4", 180),
     ),
 }
 

@@ -12,9 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CONTENDERS", "OURS", "Contender", "Environment"]
+__all__ = ["CONTENDERS", "INDEXES", "OURS", "REMOTE", "Contender", "Environment", "is_ours"]
 
 OURS = "ffbind"
+
+
+def is_ours(name: str) -> bool:
+    """Tell whether a contender, or a row `name/form` of one, is ours: `ffbind`, or `ffbind-WAY` for another way to use it."""
+    return name.partition("/")[0].partition("-")[0] == OURS
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,8 @@ class Contender:
 
 _NUMPY = "numpy==2.4.6"
 _PYAV = ("av==18.1.0", _NUMPY)
+_TORCHCODEC = ("torch==2.13.0", "torchcodec==0.13.0", _NUMPY)
+_S3FS = "s3fs==2026.9.0"
 
 CONTENDERS = (
     Contender(OURS, "benchmarks.peers.ours"),
@@ -44,12 +51,39 @@ CONTENDERS = (
     Contender("opencv", "benchmarks.peers.opencv", requires=("opencv-python-headless==5.0.0.93", _NUMPY)),
     Contender("video_reader", "benchmarks.peers.video_reader", requires=("video_reader-rs==0.4.5", _NUMPY)),
     Contender("decord2", "benchmarks.peers.decord2", requires=("decord2==3.4.0", _NUMPY)),
-    Contender(
-        "torchcodec", "benchmarks.peers.torchcodec", requires=("torch==2.13.0", "torchcodec==0.13.0", _NUMPY)
-    ),
+    Contender("torchcodec", "benchmarks.peers.torchcodec", requires=_TORCHCODEC),
     Contender("ffmpeg", "benchmarks.peers.ffmpeg"),
     Contender("ffmpeg-1", "benchmarks.peers.ffmpeg", threads=1),
 )
+
+INDEXES = Path(".cache", "bench", "remote", "indexes")
+"""Folder of the saved indexes, from the project's folder."""
+
+_BLOCKS = (("5 MiB", 5 << 20), ("1 MiB", 1 << 20))
+
+REMOTE = (
+    Contender(OURS, "benchmarks.peers.remote_ours"),
+    Contender(f"{OURS}-http", "benchmarks.peers.remote_ours", ("--http",)),
+    # An empty name is no folder of indexes, so the one beside the video is found.
+    Contender(f"{OURS}-beside", "benchmarks.peers.remote_ours", ("--index", str(INDEXES / "none"))),
+    Contender(f"{OURS}-folder", "benchmarks.peers.remote_ours", ("--index", str(INDEXES))),
+    *(
+        Contender(f"pyav, s3fs {name}", "benchmarks.peers.remote_pyav", (str(block),), (*_PYAV, _S3FS))
+        for name, block in _BLOCKS
+    ),
+    Contender("pyav, URL", "benchmarks.peers.remote_pyav", requires=_PYAV),
+    *(
+        Contender(
+            f"torchcodec, s3fs {name}",
+            "benchmarks.peers.remote_torchcodec",
+            (str(block),),
+            (*_TORCHCODEC, _S3FS),
+        )
+        for name, block in _BLOCKS
+    ),
+    Contender("ffmpeg, URL", "benchmarks.peers.remote_ffmpeg"),
+)
+"""Those of the rows of frames in a bucket (benchmarks/remote.py), each opening an object in its own way."""
 
 
 class Environment:
@@ -66,7 +100,7 @@ class Environment:
 
     def install(self, contender: Contender) -> None:
         """Make sure that what a contender requires is there. RuntimeError with pip's words where it cannot be installed."""
-        if contender.module.endswith(".ffmpeg") and shutil.which("ffmpeg") is None:
+        if contender.module.endswith("ffmpeg") and shutil.which("ffmpeg") is None:
             raise RuntimeError("the ffmpeg command is not installed")
         if not contender.requires:
             return

@@ -8,15 +8,34 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.clips import ROOT
-from benchmarks.contenders import OURS, Contender, Environment
+from benchmarks.contenders import Contender, Environment, is_ours
 from benchmarks.oracle import Oracle, Tally
 from benchmarks.results import Runs
 from benchmarks.session import Session, WorkerError
 from benchmarks.works import Contest, Setting
 
-__all__ = ["hold"]
+__all__ = ["gather", "hold"]
 
 _FAILURES_TOLD = 3
+
+
+def gather(
+    wanted: list[Contender], environment: Environment, log: IO[Any]
+) -> tuple[list[Contender], dict[str, dict[str, str]], dict[str, str]]:
+    """Install the contenders and ask each for its versions; those that cannot take part are given with the reason."""
+    there, versions, absent = [], {}, {}
+    for contender in wanted:
+        try:
+            environment.install(contender)
+            with Session(
+                environment.command(contender), environment.variables(contender), str(ROOT), log
+            ) as session:
+                versions[contender.name] = session.hello["versions"]
+        except (RuntimeError, WorkerError) as error:
+            absent[contender.name] = str(error)
+        else:
+            there.append(contender)
+    return there, versions, absent
 
 
 def hold(
@@ -42,7 +61,7 @@ def hold(
     with ExitStack() as stack:
         for contender in contenders:
             command, variables = environment.command(contender), environment.variables(contender)
-            wanted = contest.forms if contender.name == OURS else contest.forms[:1]
+            wanted = contest.forms if is_ours(contender.name) else contest.forms[:1]
             for form in wanted:
                 name = f"{contender.name}/{form}" if len(wanted) > 1 else contender.name
                 try:

@@ -1,105 +1,131 @@
-"""Frames of a video that is far away: ours against PyAV over file objects, with a delay added to each request.
+"""Frames in a bucket, ours against its peers: `python -m benchmarks.remote` measures, prints and saves all rows.
 
-    python -m benchmarks.remote VIDEO [--delay 0.05] [--frames 50] [--rounds 3]
-
-Opening to the first frame, random frames one after the other, and the same frames as one batch: seconds, what the others take for
-each second of ours, requests and bytes. Turn by turn, the median of the rounds, every picture compared. Only requests take
-time: bytes come as fast as the file gives them.
+MinIO is needed, on PATH or named by TEST_MINIO. An endpoint in front of it adds 50 ms to every request and counts them, for all alike.
+`python -m benchmarks.report` prints the tables of a run again.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
-import statistics
 import sys
+import time
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
+from datetime import datetime
 
-from rich.table import Table
-
-import ffbind
-from benchmarks.clips import ROOT
-from benchmarks.contenders import CONTENDERS, OURS, Contender, Environment
-from benchmarks.report import make_console
-from benchmarks.session import Session
+from benchmarks.bucket import Bucket
+from benchmarks.clips import CLIPS, ROOT, Library
+from benchmarks.contenders import INDEXES, OURS, REMOTE, Environment, is_ours
+from benchmarks.contest import gather, hold
+from benchmarks.machine import describe
+from benchmarks.remote_works import REMOTE_ROWS
+from benchmarks.report import make_console, show_row, show_summary
+from benchmarks.results import Results, RowResult
+from benchmarks.works import Contest
 from ffbind.cores import usable_cores
 
 __all__ = ["main"]
 
-_WORKS = ("open to first frame", "random, one by one", "random, one batch")
-_BLOCKS = (1 << 20, 5 << 20)
+_CACHE = ROOT / ".cache" / "bench"
+_ROUNDS = 11
 
 
 def main() -> int:
-    """Measure and print. 1 if two of them gave different pictures."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.remote", description="Frames of a video far away."
-    )
-    parser.add_argument("video", type=Path)
-    parser.add_argument("--delay", type=float, default=0.05, help="seconds that each request waits")
-    parser.add_argument("--frames", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
+    """Measure, print and save. 1 if we gave a wrong frame or an error."""
+    options = _options()
     console = make_console()
-    cache = ROOT / ".cache" / "bench"
-    cache.mkdir(parents=True, exist_ok=True)
-    environment = Environment(cache / "venv", lambda text: console.print(f"==> {text}", markup=False))
-    pyav = next(each for each in CONTENDERS if each.name == "pyav-slice")
-    contenders = [Contender(OURS, "benchmarks.peers.delayed_ours", (str(options.delay),))]
-    contenders += [
-        Contender(
-            f"pyav, {block >> 20} MiB blocks",
-            "benchmarks.peers.delayed_pyav",
-            (str(options.delay), str(block)),
-            pyav.requires,
+
+    def say(text: str) -> None:
+        console.print(f"==> {text}", style="dim", markup=False)
+
+    environment = Environment(_CACHE / "venv", say)
+    library = Library(_CACHE / "clips", environment, say)
+    rows = [row for row in REMOTE_ROWS if not options.row or row.name in options.row]
+    wanted = [each for each in REMOTE if not options.peer or is_ours(each.name) or each.name in options.peer]
+    date = datetime.now()
+    path = _CACHE / f"remote-{date:%Y-%m-%d-%H%M%S}.json"
+    with ExitStack() as stack:
+        _CACHE.mkdir(parents=True, exist_ok=True)
+        log = stack.enter_context((_CACHE / "workers.log").open("w"))
+        bucket = stack.enter_context(
+            Bucket(_CACHE / "remote" / "minio", delay=options.delay, indexes=ROOT / INDEXES)
         )
-        for block in _BLOCKS
-    ]
-    with ffbind.open(options.video) as video:
-        indices = random.Random(7).choices(range(len(video)), k=options.frames)
-    answers: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    with ExitStack() as stack, (cache / "workers.log").open("w") as log:
-        sessions = {}
-        for contender in contenders:
-            environment.install(contender)
-            session = Session(
-                environment.command(contender), environment.variables(contender), str(ROOT), log, 3600.0
+        contenders, versions, absent = gather(wanted, environment, log)
+        for name, why in absent.items():
+            say(f"{name} does not take part: {why}")
+        results = Results(
+            {
+                "date": date.isoformat(timespec="seconds"),
+                "rounds": options.rounds,
+                "delay": options.delay,
+                "threads": options.threads,
+                "machine": describe(),
+                "versions": versions,
+                "absent": absent,
+            }
+        )
+        for row in rows:
+            start = time.monotonic()
+            clip = library.path(row.clip)
+            if not bucket.has(clip):
+                say(f"uploading {row.clip}")
+            work = row.make(bucket.place(clip))
+            repeats = CLIPS[row.clip].repeats
+            pictures = row.clip if repeats is None else repeats[0]
+            runs = hold(
+                Contest(pictures, work, row.forms),
+                library.path(pictures),
+                [
+                    each
+                    for each in contenders
+                    if each.name == OURS or not is_ours(each.name) or each.name in row.also
+                ],
+                environment,
+                oracles=_CACHE / "oracles",
+                threads=options.threads,
+                rounds=options.rounds,
+                log=log,
+                say=say,
             )
-            sessions[contender.name] = stack.enter_context(session)
-        video_file = {"path": str(options.video.resolve()), "threads": usable_cores(), "form": "planes"}
-        for _ in range(options.rounds):
-            for name, session in sessions.items():
-                done = [session.ask(do="first", **video_file)]
-                for work in ("frames", "batch"):
-                    session.ask(do="open", **video_file)
-                    done.append(session.ask(do=work, indices=indices))
-                for title, answer in zip(_WORKS, done, strict=True):
-                    answers.setdefault((title, name), []).append(answer)
-    wrong = False
-    for title in _WORKS:
-        count = 1 if title == _WORKS[0] else len(indices)
-        table = Table("", "seconds", f"x {OURS}", "requests a frame", "kB a frame", title=title)
-        ours = _seconds(answers[title, OURS])
-        for name in sessions:
-            runs = answers[title, name]
-            same = all(run["answers"] == answers[title, OURS][0]["answers"] for run in runs)
-            wrong |= not same
-            counters = runs[-1]["counters"]
-            table.add_row(
-                name if same else f"{name} (other pictures)",
-                f"{_seconds(runs):.2f}",
-                f"{_seconds(runs) / ours:.2f}",
-                f"{counters['requests'] / count:.2f}",
-                f"{counters['bytes'] / count / 1000:.0f}",
-            )
-        console.print(table)
-    return int(wrong)
+            results.rows.append(RowResult(row.name, row.title, row.unit, list(row.goals), runs))
+            show_row(results.rows[-1], console)
+            say(f"{row.name} took {time.monotonic() - start:.0f} s")
+            results.save(path)
+    show_summary(results, console)
+    say(f"saved as {path.relative_to(ROOT)}")
+    own = [run for row in results.rows for name, run in row.runs.items() if is_ours(name)]
+    return int(any(run.tally.wrong or run.tally.errors for run in own))
 
 
-def _seconds(runs: list[dict[str, Any]]) -> float:
-    return float(statistics.median(sum(run["seconds"]) for run in runs))
+def _options() -> argparse.Namespace:
+    rows = [row.name for row in REMOTE_ROWS]
+    peers = [each.name for each in REMOTE if not is_ours(each.name)]
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.remote", description="Measure frames in a bucket, ours and its peers'."
+    )
+    parser.add_argument(
+        "--row",
+        action="append",
+        choices=rows,
+        metavar="NAME",
+        help="only this row (may be repeated): " + ", ".join(rows),
+    )
+    parser.add_argument(
+        "--peer",
+        action="append",
+        choices=peers,
+        metavar="NAME",
+        help="only this peer beside ours (may be repeated): " + "; ".join(f"'{peer}'" for peer in peers),
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=_ROUNDS, help="rounds of each row (default %(default)s)"
+    )
+    parser.add_argument(
+        "--delay", type=float, default=0.05, help="seconds added to every request (default %(default)s)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=usable_cores(), help="threads for each, default all usable cores"
+    )
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

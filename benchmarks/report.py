@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.contenders import OURS
+from benchmarks.contenders import OURS, is_ours
 from benchmarks.intervals import Interval
 from benchmarks.results import Goal, Results, RowResult
 from benchmarks.verdicts import Verdict, duels, fastest, verdicts
@@ -38,13 +38,13 @@ def show_row(row: RowResult, console: Console) -> None:
     ratios = {duel.peer: duel.ratio for duel in duels(row)}
     figures = sorted({figure for run in row.runs.values() for figure in run.figures})
     table = Table(title=f"{row.name}: {row.title}", title_justify="left", title_style="bold")
-    table.add_column("who")
+    table.add_column("who", no_wrap=True)
     table.add_column("gives")
     timed = any(run.seconds for run in row.runs.values())
     if timed:
         table.add_column(row.unit, justify="right")
         table.add_column(f"CPU, {row.unit}", justify="right")
-        table.add_column("takes, of ours (90 %)", justify="right")
+        table.add_column("takes, of ours (90 %)", justify="right", no_wrap=True)
         table.add_column("wrong frames, errors", justify="right")
     for figure in figures:
         table.add_column(figure, justify="right")
@@ -60,10 +60,10 @@ def show_row(row: RowResult, console: Console) -> None:
             tally = run.tally
             cells.append("" if run.exact else f"{tally.wrong}, {tally.errors} of {tally.answers}")
         cells += [
-            f"{statistics.median(run.figures[figure]):.4g}" if figure in run.figures else ""
+            _number(statistics.median(run.figures[figure])) if figure in run.figures else ""
             for figure in figures
         ]
-        table.add_row(*cells, style="bold" if name.startswith(OURS) else "" if run.exact else "yellow")
+        table.add_row(*cells, style="bold" if is_ours(name) else "" if run.exact else "yellow")
     console.print(table)
     for name, run in row.runs.items():
         for failure in run.failures:
@@ -82,7 +82,7 @@ def show_summary(results: Results, console: Console) -> None:
     for row in results.rows:
         for i, verdict in enumerate(verdicts(row)):
             any_peer = (
-                fastest(row, exact=False)
+                fastest(row, exact=False, of=verdict.goal.of)
                 if verdict.goal.figure == "ratio" and verdict.goal.peer is None
                 else None
             )
@@ -103,12 +103,13 @@ def show_summary(results: Results, console: Console) -> None:
 
 
 def _goal(goal: Goal) -> str:
+    of = "" if goal.of == OURS else f"{goal.of}: "
     match goal.figure:
         case "ratio":
-            return f"at least {goal.bound:g} x" + (f" {goal.peer}" if goal.peer else "")
+            return f"{of}at least {goal.bound:g} x" + (f" {goal.peer}" if goal.peer else "")
         case "cpu":
-            return f"CPU at most {goal.bound:g} x {goal.peer}"
-    return f"{goal.figure} at most {goal.bound:g}"
+            return f"{of}CPU at most {goal.bound:g} x {goal.peer}"
+    return f"{of}{goal.figure} at most {goal.bound:g}"
 
 
 def _met(verdict: Verdict) -> str:

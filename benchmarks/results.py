@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.contenders import OURS
 from benchmarks.oracle import Tally
 
 __all__ = ["Goal", "Results", "RowResult", "Runs"]
@@ -19,11 +20,13 @@ class Goal:
     - `figure`: 'ratio' (time of a peer / ours), 'cpu' (our CPU time / a peer's) or the name of a figure of our own
     - `bound`: at least that for a ratio, at most that for everything else
     - `peer`: whom to compare with; None for the fastest that made no mistake
+    - `of`: the contender of ours that it is for
     """
 
     figure: str
     bound: float
     peer: str | None = None
+    of: str = OURS
 
     def met_by(self, low: float, high: float) -> bool:
         """Tell whether an interval meets the goal."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.contenders import OURS
+from benchmarks.contenders import OURS, is_ours
 from benchmarks.intervals import Interval, median, paired_ratio
 from benchmarks.results import Goal, RowResult, Runs
 
@@ -34,30 +34,30 @@ class Verdict:
         return None if self.found is None else self.goal.met_by(self.found.low, self.found.high)
 
 
-def ours(row: RowResult, form: str | None = None) -> Runs | None:
-    """Give our runs in a form; the first ones if none is named."""
+def ours(row: RowResult, form: str | None = None, of: str = OURS) -> Runs | None:
+    """Give our runs in a form, those of the contender `of`; the first ones if no form is named."""
     found = [
-        run for name, run in row.runs.items() if name.partition("/")[0] == OURS and form in (None, run.form)
+        run for name, run in row.runs.items() if name.partition("/")[0] == of and form in (None, run.form)
     ]
     return found[0] if found else None
 
 
-def duels(row: RowResult) -> list[Duel]:
-    """Compare each peer with ours in the form that it was measured in, the fastest first."""
+def duels(row: RowResult, of: str = OURS) -> list[Duel]:
+    """Compare each peer with ours, the contender `of`, in the form that the peer was measured in, the fastest first."""
     found = []
     for name, run in row.runs.items():
-        if name.partition("/")[0] == OURS:
+        if is_ours(name):
             continue
-        own = ours(row, run.form)
+        own = ours(row, run.form, of)
         pair = None if own is None else _paired(own, run, "seconds")
         if pair is not None:
             found.append(Duel(name, run, paired_ratio(*pair)))
     return sorted(found, key=lambda duel: duel.ratio.middle)
 
 
-def fastest(row: RowResult, *, exact: bool) -> Duel | None:
+def fastest(row: RowResult, *, exact: bool, of: str = OURS) -> Duel | None:
     """Give the peer that comes closest to ours or is farthest ahead; with `exact`, of those without a wrong frame or an error."""
-    return next((duel for duel in duels(row) if duel.runs.exact or not exact), None)
+    return next((duel for duel in duels(row, of) if duel.runs.exact or not exact), None)
 
 
 def verdicts(row: RowResult) -> list[Verdict]:
@@ -67,10 +67,10 @@ def verdicts(row: RowResult) -> list[Verdict]:
 
 def _judge(row: RowResult, goal: Goal) -> Verdict:
     if goal.figure == "ratio":
-        named = [duel for duel in duels(row) if duel.peer == goal.peer]
-        duel = fastest(row, exact=True) if goal.peer is None else named[0] if named else None
+        named = [duel for duel in duels(row, goal.of) if duel.peer == goal.peer]
+        duel = fastest(row, exact=True, of=goal.of) if goal.peer is None else named[0] if named else None
         return Verdict(goal, duel.ratio, duel.peer) if duel else Verdict(goal, None, goal.peer or "")
-    own = ours(row)
+    own = ours(row, of=goal.of)
     if goal.figure == "cpu":
         peer = row.runs.get(goal.peer or "")
         pair = None if own is None or peer is None else _paired(peer, own, "cpu")

@@ -1,8 +1,4 @@
-"""An HTTP endpoint on loopback that hands requests on to a real store and breaks answers as the test's plan says.
-
-Requests go on byte for byte, Host included, since a signature covers it: what is not broken is the store's own answer. The
-endpoint adds `latency` seconds to every request, and remembers what was asked and how many bytes went back.
-"""
+"""An endpoint in front of a real store (tools/endpoint.py) that breaks answers as the test's plan says; others it hands on."""
 
 from __future__ import annotations
 
@@ -13,18 +9,16 @@ import re
 import socket
 import struct
 import termios
-import threading
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from types import TracebackType
-from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from stores import Store
 
-PIECE = 64 * 1024
+from tools.endpoint import Endpoint, Exchange, Head, Request, Upstream
+
 _SLOW_DOWN = b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>SlowDown</Code><Message>Slow down</Message></Error>'
 
 
@@ -63,16 +57,6 @@ BREAKING = frozenset(Kind) - {Kind.UNCONDITIONAL}
 
 
 @dataclass(frozen=True)
-class Request:
-    """One request as it came; `span`: the first and the last byte asked for, None without a range."""
-
-    number: int
-    method: str
-    target: str
-    span: tuple[int, int] | None
-
-
-@dataclass(frozen=True)
 class Fault:
     """What to do to one answer: `after` so many bytes of its body, or for LATE so many `seconds`."""
 
@@ -82,13 +66,10 @@ class Fault:
 
 
 @dataclass
-class Exchange:
-    """A request and what became of it; `sent` counts bytes of the body that went back, `status` is 0 without an answer."""
+class FaultyExchange(Exchange):
+    """A request with what was done to its answer."""
 
-    request: Request
-    fault: Fault | None
-    status: int = 0
-    sent: int = 0
+    fault: Fault | None = None
 
 
 _ENDS_BODY = (Kind.SHORT_BODY, Kind.RESET_BODY, Kind.STALL)
@@ -130,8 +111,8 @@ def by_chance(
     return plan
 
 
-class Endpoint:
-    """The endpoint, running in a thread of its own: `with Endpoint("http://127.0.0.1:9000") as endpoint:`.
+class FaultyEndpoint(Endpoint):
+    """An endpoint with a plan: `with FaultyEndpoint("http://127.0.0.1:9000") as endpoint:`.
 
     `presign` turns the path of an object into a target that the store answers without a signature in headers: needed where requests
     are signed, Range and If-Match included, for WRONG_RANGE, WHOLE and UNCONDITIONAL.
@@ -145,95 +126,33 @@ class Endpoint:
         latency: float = 0.0,
         presign: Callable[[str], str] | None = None,
     ) -> None:
-        parts = urlsplit(upstream)
-        assert parts.hostname is not None
-        assert parts.port is not None
-        self._upstream = (parts.hostname, parts.port)
+        super().__init__(upstream, latency=latency)
         self._presign = presign
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="faulty endpoint")
         self.plan = plan
         """May be changed at any time."""
-        self.latency = latency
-        """Seconds added to every request; may be changed at any time."""
-        self.exchanges: list[Exchange] = []
-        """Everything so far, in the order in which it came."""
-        self.url = ""
-
-    @property
-    def sent(self) -> int:
-        """Bytes of bodies that went back to clients."""
-        return sum(exchange.sent for exchange in self.exchanges)
-
-    @property
-    def spans(self) -> list[tuple[int, int]]:
-        """First and last byte of the ranges that were asked for, in order."""
-        return [exchange.request.span for exchange in self.exchanges if exchange.request.span is not None]
 
     @property
     def broken(self) -> list[Exchange]:
         """Requests that the plan broke."""
-        return [exchange for exchange in self.exchanges if exchange.fault is not None]
+        return [
+            exchange
+            for exchange in self.exchanges
+            if isinstance(exchange, FaultyExchange) and exchange.fault is not None
+        ]
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._started.wait(10)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join()
-
-    async def _run(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._end = asyncio.Event()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=PIECE)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        self._started.set()
-        await self._end.wait()
-        server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        # Also of a task that was cancelled before it began, or while it was closing.
-        task.add_done_callback(lambda _: writer.close())
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream = _Upstream(self._upstream)
-        try:
-            # A client that leaves, in the middle of whatever, is no error of the endpoint.
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
-                while await self._exchange(reader, writer, upstream):
-                    pass
-        finally:
-            await upstream.close()
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
-
-    async def _exchange(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: _Upstream
+    async def _answer(
+        self,
+        request: Request,
+        head: Head,
+        body: bytes,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        upstream: Upstream,
     ) -> bool:
-        """Answer one request; False where the connection ends with it."""
-        head = await _Head.read(reader)
-        if head is None:
-            return False
-        body = await reader.readexactly(int(head.get("content-length") or 0))
-        method, target, _ = head.first.split(" ", 2)
-        wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", head.get("range") or "")
-        span = (int(wanted[1]), int(wanted[2])) if wanted else None
-        request = Request(len(self.exchanges), method, target, span)
         fault = self.plan(request)
+        method, target, span = request.method, request.target, request.span
         assert fault is None or span is not None or fault.kind not in IN_RANGES, (fault, request)
-        exchange = Exchange(request, fault)
+        exchange = FaultyExchange(request, fault=fault)
         self.exchanges.append(exchange)
         await asyncio.sleep(self.latency + (fault.seconds if fault and fault.kind is Kind.LATE else 0))
 
@@ -255,7 +174,7 @@ class Endpoint:
             spans = {Kind.WRONG_RANGE: _beside(span), Kind.WHOLE: None, Kind.UNCONDITIONAL: span}
             head = self._other(head, target, spans[kind])
         answer = await upstream.ask(head, body)
-        exchange.status = int(answer.first.split(" ", 2)[1])
+        exchange.status = answer.status
         if kind is Kind.WRONG_LABEL:
             answer = answer.having("content-range", _beside_label(answer.get("content-range") or ""))
         writer.write(answer.raw)
@@ -282,114 +201,14 @@ class Endpoint:
             return False
         return upstream.open
 
-    def _other(self, head: _Head, target: str, span: tuple[int, int] | None) -> _Head:
+    def _other(self, head: Head, target: str, span: tuple[int, int] | None) -> Head:
         """Make a request for this range of the same object, or for all of it, whatever version it is."""
         wanted = [] if span is None else [f"Range: bytes={span[0]}-{span[1]}"]
         if self._presign is not None:
             target, host = self._presign(target), "{}:{}".format(*self._upstream)
-            return _Head(f"GET {target} HTTP/1.1", (f"Host: {host}", *wanted))
+            return Head(f"GET {target} HTTP/1.1", (f"Host: {host}", *wanted))
         kept = [line for line in head.lines if not line.lower().startswith(("range:", "if-"))]
-        return _Head(head.first, (*kept, *wanted))
-
-
-@dataclass(frozen=True)
-class _Head:
-    """First line and header lines of a request or an answer (RFC 9112, 2.1)."""
-
-    first: str
-    lines: tuple[str, ...]
-
-    @classmethod
-    async def read(cls, reader: asyncio.StreamReader) -> _Head | None:
-        """Read a head; None where the connection ended before it."""
-        try:
-            raw = await reader.readuntil(b"\r\n\r\n")
-        except asyncio.IncompleteReadError as error:
-            if error.partial:
-                raise
-            return None
-        first, *lines = raw[:-4].decode("latin-1").split("\r\n")
-        return cls(first, tuple(lines))
-
-    @property
-    def raw(self) -> bytes:
-        return "\r\n".join((self.first, *self.lines, "", "")).encode("latin-1")
-
-    def get(self, name: str) -> str | None:
-        start = f"{name}:"
-        return next(
-            (line[len(start) :].strip() for line in self.lines if line.lower().startswith(start)), None
-        )
-
-    def having(self, name: str, value: str) -> _Head:
-        kept = (line for line in self.lines if not line.lower().startswith(f"{name}:"))
-        return _Head(self.first, (*kept, f"{name}: {value}"))
-
-
-class _Upstream:
-    """The connection to the store that belongs to one connection of a client."""
-
-    def __init__(self, address: tuple[str, int]) -> None:
-        self._address = address
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-
-    @property
-    def open(self) -> bool:
-        return self._streams is not None
-
-    async def ask(self, head: _Head, body: bytes) -> _Head:
-        """Send a request and give the head of the answer; once more where the store had closed a kept connection."""
-        kept = self._streams is not None
-        if self._streams is None:
-            self._streams = await asyncio.open_connection(*self._address, limit=PIECE)
-        reader, writer = self._streams
-        answer = None
-        with suppress(ConnectionError):
-            writer.write(head.raw + body)
-            await writer.drain()
-            answer = await _Head.read(reader)
-        if answer is None:
-            await self.close()
-            if kept:
-                return await self.ask(head, body)
-            raise ConnectionResetError("the store gave no answer")
-        return answer
-
-    async def body(self, method: str, answer: _Head) -> AsyncIterator[bytes]:
-        """Give the body of the answer as it stands on the wire; afterwards the connection is kept where it can be."""
-        assert self._streams is not None
-        reader = self._streams[0]
-        status = answer.first.split(" ", 2)[1]
-        length = answer.get("content-length")
-        if method == "HEAD" or status in ("204", "304"):
-            length = "0"
-        if answer.get("transfer-encoding") == "chunked" and method != "HEAD":
-            size = -1
-            while size != 0:
-                line = await reader.readuntil(b"\r\n")
-                size = int(line.split(b";")[0], 16)
-                yield line + await reader.readexactly(size + 2)
-        elif length is not None:
-            left = int(length)
-            while left:
-                piece = await reader.read(min(left, PIECE))
-                if not piece:
-                    raise ConnectionResetError("the store broke its answer")
-                left -= len(piece)
-                yield piece
-        else:
-            while piece := await reader.read(PIECE):
-                yield piece
-            await self.close()
-        if (answer.get("connection") or "").lower() == "close":
-            await self.close()
-
-    async def close(self) -> None:
-        streams, self._streams = self._streams, None
-        if streams is not None:
-            streams[1].close()
-            with suppress(ConnectionError):
-                await streams[1].wait_closed()
+        return Head(head.first, (*kept, *wanted))
 
 
 def _paced(piece: bytes, sent: int, slow_from: int | None) -> Iterator[tuple[bytes, float]]:
@@ -437,7 +256,7 @@ class FaultyStore:
 
     store: Store
     direct: Store
-    endpoint: Endpoint
+    endpoint: FaultyEndpoint
 
 
 @contextmanager
@@ -450,5 +269,5 @@ def run_faulty(store: Store, *, plan: Plan = no_fault, latency: float = 0.0) -> 
         parts = urlsplit(admin.presigned_get_object(bucket_name=bucket, object_name=key))
         return f"{parts.path}?{parts.query}"
 
-    with Endpoint(store.endpoint, plan=plan, latency=latency, presign=presign) as endpoint:
+    with FaultyEndpoint(store.endpoint, plan=plan, latency=latency, presign=presign) as endpoint:
         yield FaultyStore(replace(store, endpoint=endpoint.url), store, endpoint)

@@ -27,15 +27,19 @@ class FFmpeg(Reader):
         return {"ffmpeg": found[1] if found else text.splitlines()[0]}
 
     def open(self, path: str, threads: int, form: str) -> None:
+        self._path, self._threads, self._form = path, threads, form
+        self._width, self._height, rate = self.probe(path)
+        self._rate = Fraction(rate)
+
+    def probe(self, path: str) -> tuple[int, int, str]:
+        """Give width, height and frame rate of a file."""
         command = (
             "ffprobe -v error -select_streams v:0 -of json -show_entries stream=width,height,avg_frame_rate"
         )
         facts = json.loads(subprocess.run([*command.split(), path], check=True, capture_output=True).stdout)[
             "streams"
         ][0]
-        self._path, self._threads, self._form = path, threads, form
-        self._width, self._height = int(facts["width"]), int(facts["height"])
-        self._rate = Fraction(facts["avg_frame_rate"])
+        return int(facts["width"]), int(facts["height"]), str(facts["avg_frame_rate"])
 
     def close(self) -> None:
         self._path = ""

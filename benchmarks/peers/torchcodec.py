@@ -1,4 +1,4 @@
-"""Worker for torchcodec, in its exact seek mode."""
+"""Worker for torchcodec."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _CHUNK = 60
 
 
 class TorchCodec(Reader):
-    """VideoDecoder on the CPU; arrays are views of its tensors."""
+    """VideoDecoder on the CPU, in its exact seek mode; arrays are views of its tensors."""
 
     forms = ("rgb",)
+    seek_mode = "exact"
     _decoder: Any = None
 
     def versions(self) -> dict[str, str]:
@@ -29,7 +30,7 @@ class TorchCodec(Reader):
     def open(self, path: str, threads: int, form: str) -> None:
         torch.set_num_threads(threads)
         self._decoder = VideoDecoder(
-            path, dimension_order="NHWC", num_ffmpeg_threads=threads, seek_mode="exact"
+            path, dimension_order="NHWC", num_ffmpeg_threads=threads, seek_mode=self.seek_mode
         )
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ Requests, by `do`:
 - `open` (path, threads, form): open a file anew, forgetting everything about the one before; not timed
 - `frames` (indices): one frame after the other, each timed by itself
 - `batch` (indices): all of them at once, by what the library has for that
+- `pace` (indices, rate): one frame after the other, none asked for before its time at so many frames a second; each identified at once
 - `all`: every frame of the file, in order, none kept; `list`: the same, every frame identified, not for timing
 - `first` (path, threads, form): open and give the first frame, timed together
 - `close`
@@ -131,6 +132,8 @@ class _Worker:
                 return self._frames(request["indices"])
             case "batch":
                 return self._timed(lambda: _touched(reader.batch(request["indices"])))
+            case "pace":
+                return self._paced(request["indices"], request["rate"])
             case "all":
                 return self._run_through()
             case "list":
@@ -154,12 +157,7 @@ class _Worker:
         counters, cpu = self._reader.counters(), _cpu_seconds()
         for index in indices:
             start = time.perf_counter()
-            try:
-                picture = self._reader.frame(index)
-                touch(picture)
-                found.append(picture)
-            except Exception as error:
-                found.append(error)
+            found.append(self._tried(index))
             seconds.append(time.perf_counter() - start)
         return {
             "seconds": seconds,
@@ -167,6 +165,39 @@ class _Worker:
             "counters": _difference(self._reader.counters(), counters),
             "answers": [identify(picture) for picture in found],
         }
+
+    def _paced(self, indices: Sequence[int], rate: float) -> dict[str, Any]:
+        """Give frames as a player asks for them; one that came late puts the later ones off. `waits`: how many had to wait for bytes.
+
+        How long a reader has waited for bytes so far is its counter `wait_us`, where it has one.
+        """
+        found: list[dict[str, str]] = []
+        seconds, waits = [], []
+        counters, cpu = self._reader.counters(), _cpu_seconds()
+        due = time.perf_counter()
+        for index in indices:
+            time.sleep(max(due - time.perf_counter(), 0))
+            waited, start = self._reader.counters().get("wait_us", 0), time.perf_counter()
+            picture = self._tried(index)
+            seconds.append(time.perf_counter() - start)
+            waits.append(self._reader.counters().get("wait_us", 0) > waited)
+            found.append(identify(picture))
+            due = max(due, start) + 1 / rate
+        return {
+            "seconds": seconds,
+            "waits": waits,
+            "cpu": _cpu_seconds() - cpu,
+            "counters": _difference(self._reader.counters(), counters),
+            "answers": found,
+        }
+
+    def _tried(self, index: int) -> Picture | Exception:
+        try:
+            picture = self._reader.frame(index)
+            touch(picture)
+        except Exception as error:
+            return error
+        return picture
 
     def _run_through(self) -> dict[str, Any]:
         counters, cpu, start = self._reader.counters(), _cpu_seconds(), time.perf_counter()

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from ffbind.errors import SourceError
+from ffbind.fetching import Cost
 from streamer.messages import Code
 
 __all__ = [
+    "HEAD_BYTES",
     "BadPathError",
     "ForbiddenError",
     "NotFoundError",
@@ -26,6 +28,9 @@ __all__ = [
 
 MAX_PATH_BYTES = 1024  # S3's limit for a key; local file systems stop at 4096 for a path and 255 for a name
 MAX_NAME_BYTES = 255
+
+HEAD_BYTES = 64 * 1024
+"""What is read of an object when it is looked up by name: ffbind reads so many bytes first, and the request is the same."""
 
 
 class StorageError(Exception):
@@ -118,11 +123,15 @@ def too_large(path: str, most: int) -> SourceError:
 
 
 class ObjectSource:
-    """One stored object as a `Source` of ffbind, pinned to the identity it had when it was looked up."""
+    """One stored object as a `Source` of ffbind, pinned to the identity it had when it was looked up.
 
-    def __init__(self, storage: Storage, info: ObjectInfo) -> None:
+    `head`: bytes from its start that came with the look; reads within them cost no request.
+    """
+
+    def __init__(self, storage: Storage, info: ObjectInfo, head: bytes = b"") -> None:
         self._storage = storage
         self._info = info
+        self._head = head
 
     @property
     def size(self) -> int:
@@ -134,7 +143,14 @@ class ObjectSource:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Read a range; see `Storage.read_range`."""
-        return self._storage.read_range(self._info, offset, length)
+        return self.read_counted(offset, length)[0]
+
+    def read_counted(self, offset: int, length: int) -> tuple[bytes, Cost]:
+        """Read a range, and say what that took; see `ffbind.fetching.CountingSource`."""
+        if 0 <= offset <= offset + length <= len(self._head):
+            return self._head[offset : offset + length], Cost(0, 0)
+        data = self._storage.read_range(self._info, offset, length)
+        return data, Cost(1, len(data))
 
     def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | bytearray | memoryview]:
         """Read several ranges, one after the other."""

@@ -10,8 +10,9 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib3.response import BaseHTTPResponse
 
 from ffbind.errors import ArgumentError, SourceError
+from ffbind.fetching import Cost
 
-from .base import ForbiddenError, NotFoundError, ReadForbiddenError, StorageError
+from .base import HEAD_BYTES, ForbiddenError, NotFoundError, ReadForbiddenError, StorageError
 from .ranged import Patience, Pool, Refused, Version, explain_fault, read_range, tried
 
 __all__ = ["HttpSource"]
@@ -23,9 +24,10 @@ _SIZE = re.compile(r"bytes (?:\d{1,20}-\d{1,20}|\*)/(\d{1,20})")
 class HttpSource:
     """A file that a web server sends in ranges.
 
-    The first request, for one byte, finds size and version: the strong ETag, else the date of the last change. Each read asks
-    for that version (If-Match, If-Unmodified-Since) and compares what comes. A server that sends no ranges, or gives nothing
-    to tell versions by, is refused: there, no frame could be had without the whole file, or be trusted.
+    The first request, for the first bytes, finds size and version: the strong ETag, else the date of the last change. Reads within
+    those bytes cost no other; each further one asks for that version (If-Match, If-Unmodified-Since) and compares what comes. A
+    server that sends no ranges, or gives nothing to tell versions by, is refused: there, no frame could be had without the whole
+    file, or be trusted.
 
     Name and password may stand in the URL. Neither they nor the query, which may be a signature, are in `name` or in an error.
     Raises ArgumentError, NotFoundError, ForbiddenError, SourceError.
@@ -49,10 +51,16 @@ class HttpSource:
             self._headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
         self._patience = patience or Patience()
         self._pool = Pool(self._patience, redirects=REDIRECTS)
-        self._version = tried(self._look, self._patience, self._describe_opening)
+        self._version, looked = tried(self._look, self._patience, self._describe_opening)
         condition = "If-Match" if self._version.header == "etag" else "If-Unmodified-Since"
         quote = '"' if self._version.header == "etag" else ""
         self._condition = {condition: f"{quote}{self._version.validator}{quote}"}
+
+        def ask(offset: int, length: int) -> BaseHTTPResponse:
+            # What was asked for already has come; only what breaks of it is asked for again.
+            return looked.pop() if looked else self._ask(offset, length)
+
+        self._head = read_range(self._version, 0, HEAD_BYTES, ask, self._patience, self._describe)
 
     @property
     def size(self) -> int:
@@ -69,7 +77,14 @@ class HttpSource:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Read a range; see `ffbind.sources.Source.read_at`. ReadForbiddenError where the server refuses now."""
-        return read_range(self._version, offset, length, self._ask, self._patience, self._describe)
+        return self.read_counted(offset, length)[0]
+
+    def read_counted(self, offset: int, length: int) -> tuple[bytes, Cost]:
+        """Read a range, and say what that took; see `ffbind.fetching.CountingSource`."""
+        if 0 <= offset <= offset + length <= len(self._head):
+            return self._head[offset : offset + length], Cost(0, 0)
+        data = read_range(self._version, offset, length, self._ask, self._patience, self._describe)
+        return data, Cost(1, len(data))
 
     def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | bytearray | memoryview]:
         """Read several ranges, one after the other."""
@@ -82,24 +97,22 @@ class HttpSource:
     def _ask(self, offset: int, length: int) -> BaseHTTPResponse:
         return self._get(offset, offset + length - 1, self._condition)
 
-    def _look(self) -> Version:
+    def _look(self) -> tuple[Version, list[BaseHTTPResponse]]:
+        """Ask for the first bytes; give the version, and the answer, whose body is still to be read, where there is one."""
         try:
-            response = self._get(0, 0, {})
+            response = self._get(0, HEAD_BYTES - 1, {})
         except Refused as refusal:
             if refusal.status != 416:
                 raise
             # Of an empty file no byte can be asked for; the answer gives its size all the same.
-            return self._version_of(refusal.headers)
+            return self._version_of(refusal.headers), []
         try:
             if response.status != 206:
                 raise SourceError(f"{self.name}: its server sends no ranges of a file; download it first")
-            version = self._version_of(response.headers)
-            response.drain_conn()
+            return self._version_of(response.headers), [response]
         except BaseException:
             response.close()
             raise
-        response.release_conn()
-        return version
 
     def _version_of(self, headers: Mapping[str, str]) -> Version:
         match = _SIZE.fullmatch(headers.get("content-range", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 import ssl
@@ -110,11 +111,18 @@ class Pool(urllib3.PoolManager):
             retries=urllib3.Retry(
                 total=None, connect=0, read=0, status=0, other=0, redirect=redirects, raise_on_redirect=False
             ),
-            ssl_context=ssl.create_default_context(),
         )
         self._redirect = redirects > 0
         self._lock = threading.Lock()
         self.requests = 0
+
+    def _new_pool(
+        self, scheme: str, host: str, port: int, request_context: dict[str, Any] | None = None
+    ) -> urllib3.HTTPConnectionPool:
+        context = dict(self.connection_pool_kw if request_context is None else request_context)
+        if scheme == "https":
+            context["ssl_context"] = _trust()
+        return super()._new_pool(scheme, host, port, context)
 
     def urlopen(  # type: ignore[override]
         self, method: str, url: str, redirect: bool = True, **options: Any
@@ -138,6 +146,12 @@ class Pool(urllib3.PoolManager):
             response.close()
         found = re.search(rb"<Code>([A-Za-z]{1,64})</Code>", body)
         raise Refused(response.status, found[1].decode() if found else "", response.headers)
+
+
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    """Load the system's certificates, once: that takes longer than everything else before the first request."""
+    return ssl.create_default_context()
 
 
 def requests_sent() -> int:

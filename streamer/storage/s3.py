@@ -210,6 +210,16 @@ class S3Storage:
         found = self._tried(lambda: self._stat(key), path)
         return ObjectInfo(path, *found)
 
+    def look(self, path: str, most: int) -> tuple[ObjectInfo, bytes]:
+        """Look an object up and read its first bytes, at most `most`, with one request. Raises StorageError, SourceError."""
+        try:
+            version, head = self._read_first(path, most)
+        except SourceError as error:
+            if isinstance(error.__cause__, Refused) and error.__cause__.status == 416:
+                return self.stat(path), b""  # of an empty object no byte can be asked for
+            raise
+        return ObjectInfo(path, version.size, version.validator), head
+
     def read_range(self, info: ObjectInfo, offset: int, length: int) -> bytes:
         """Read a range of an object; see `Storage.read_range`."""
         key = self._prefix + check_path(info.path)
@@ -222,23 +232,12 @@ class S3Storage:
 
     def read_whole(self, path: str, most: int) -> bytes:
         """Read a small object; see `Storage.read_whole`."""
-        key = self._prefix + check_path(path)
         try:
-            first = [self._tried(lambda: self._get(key, 0, most, None), path)]
+            return self._read_first(path, most, whole=True)[1]
         except SourceError as error:
             if isinstance(error.__cause__, Refused) and error.__cause__.status == 416:
                 return b""  # of an empty object no byte can be asked for
             raise
-        version = self._version_of(first[0], path)
-        if version.size > most:
-            first[0].close()
-            raise too_large(path, most)
-
-        def ask(offset: int, length: int) -> BaseHTTPResponse:
-            # What was asked for already has come; only what breaks of it is asked for again.
-            return first.pop() if first else self._get(key, offset, length, version.validator)
-
-        return read_range(version, 0, version.size, ask, self._options.patience, self._describer(path))
 
     def place(self, path: str) -> str:
         """Name an object by store, bucket and key; see `Storage.place`."""
@@ -266,6 +265,21 @@ class S3Storage:
         if not found.etag or found.size is None:
             raise SourceError(f"{self._where} gives no ETag, which is needed to notice a changed object")
         return found.size, found.etag
+
+    def _read_first(self, path: str, most: int, *, whole: bool = False) -> tuple[Version, bytes]:
+        """Read the first `most` bytes of an object of which nothing is known yet; with `whole`, one that has more is an error."""
+        key = self._prefix + check_path(path)
+        first = [self._tried(lambda: self._get(key, 0, most, None), path)]
+        version = self._version_of(first[0], path)
+        if whole and version.size > most:
+            first[0].close()
+            raise too_large(path, most)
+
+        def ask(offset: int, length: int) -> BaseHTTPResponse:
+            # What was asked for already has come; only what breaks of it is asked for again.
+            return first.pop() if first else self._get(key, offset, length, version.validator)
+
+        return version, read_range(version, 0, most, ask, self._options.patience, self._describer(path))
 
     def _get(self, key: str, offset: int, length: int, etag: str | None) -> BaseHTTPResponse:
         # Not minio's own `offset` and `length`, for which 0 means everything.

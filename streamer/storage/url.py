@@ -12,7 +12,7 @@ from ffbind.errors import ArgumentError
 from ffbind.index import VideoIndex
 from ffbind.sources import FileSource, Source
 
-from .base import ObjectInfo, ObjectSource
+from .base import HEAD_BYTES, ObjectInfo, ObjectSource
 from .http import HttpSource
 from .indexes import INDEX_SUFFIX, IndexFolder, beside, default_folder, load_if_there
 from .ranged import Patience
@@ -61,8 +61,9 @@ def source(
     - `http://` and `https://`: a server that sends ranges; name and password may stand in the URL
     - anything else is the path of a local file
 
-    The object is looked up once, and held to the version that it has then. With an `index`, which says what size and ETag its object
-    had, one of `s3://` is not: it is held to that version, and the first read raises SourceChangedError where it is another now.
+    The object is looked up by reading its first bytes, where most tables begin, and held to the version that it has then. With an
+    `index`, which says what size and ETag its object had, one of `s3://` is not: it is held to that version, and the first read raises
+    SourceChangedError where it is another now.
 
     Raises ArgumentError for a URL of another kind, S3OptionsError, StorageError where there is no such object or it may not be read,
     SourceError where it cannot be.
@@ -78,8 +79,9 @@ def source(
     if scheme == "s3":
         bucket, key = bucket_and_key(text)
         storage = S3Storage(S3Options.from_environment(bucket, variables, patience=patience))
-        info = storage.stat(key) if index is None else ObjectInfo(key, index.size, index.identity)
-        return ObjectSource(storage, info)
+        if index is not None:
+            return ObjectSource(storage, ObjectInfo(key, index.size, index.identity))
+        return ObjectSource(storage, *storage.look(key, HEAD_BYTES))
     if scheme in ("http", "https"):
         return HttpSource(text, patience=patience)
     raise ArgumentError(f"{scheme}:// is not known; give a path, s3://BUCKET/KEY, http:// or https://")

@@ -10,8 +10,8 @@ import pytest
 from faults import (
     BREAKING,
     IN_RANGES,
-    Endpoint,
     Fault,
+    FaultyEndpoint,
     FaultyStore,
     Kind,
     Request,
@@ -38,7 +38,7 @@ def faulty(request: pytest.FixtureRequest) -> Iterator[FaultyStore]:
 
 
 @pytest.fixture
-def endpoint(faulty: FaultyStore) -> Endpoint:
+def endpoint(faulty: FaultyStore) -> FaultyEndpoint:
     """The endpoint, breaking nothing, its memory empty."""
     faulty.endpoint.plan = in_turn()
     faulty.endpoint.exchanges.clear()
@@ -72,7 +72,7 @@ def storage(faulty: FaultyStore, bucket: str) -> Make:
     return make
 
 
-def test_without_faults_the_endpoint_is_the_store(endpoint: Endpoint, storage: Make) -> None:
+def test_without_faults_the_endpoint_is_the_store(endpoint: FaultyEndpoint, storage: Make) -> None:
     store = storage()
     assert store.check()
     info = store.stat("a.mp4")
@@ -98,7 +98,7 @@ NEXT = {
 
 @pytest.mark.parametrize(("kind", "place"), NEXT.items())
 def test_a_broken_answer_is_asked_for_again_from_where_it_broke(
-    endpoint: Endpoint, storage: Make, kind: Kind, place: int
+    endpoint: FaultyEndpoint, storage: Make, kind: Kind, place: int
 ) -> None:
     store = storage()
     info = store.stat("a.mp4")
@@ -111,7 +111,7 @@ def test_a_broken_answer_is_asked_for_again_from_where_it_broke(
     assert endpoint.exchanges[1].sent == LENGTH - place
 
 
-def test_a_late_first_byte_is_waited_for(endpoint: Endpoint, storage: Make) -> None:
+def test_a_late_first_byte_is_waited_for(endpoint: FaultyEndpoint, storage: Make) -> None:
     store = storage(read_timeout=30.0)
     info = store.stat("a.mp4")
     endpoint.exchanges.clear()
@@ -120,7 +120,7 @@ def test_a_late_first_byte_is_waited_for(endpoint: Endpoint, storage: Make) -> N
     assert len(endpoint.exchanges) == 1
 
 
-def test_a_first_byte_that_is_too_late_is_asked_for_again(endpoint: Endpoint, storage: Make) -> None:
+def test_a_first_byte_that_is_too_late_is_asked_for_again(endpoint: FaultyEndpoint, storage: Make) -> None:
     store = storage(read_timeout=0.5)
     info = store.stat("a.mp4")
     endpoint.exchanges.clear()
@@ -129,7 +129,7 @@ def test_a_first_byte_that_is_too_late_is_asked_for_again(endpoint: Endpoint, st
     assert len(endpoint.exchanges) == 2
 
 
-def test_a_body_may_break_several_times(endpoint: Endpoint, storage: Make) -> None:
+def test_a_body_may_break_several_times(endpoint: FaultyEndpoint, storage: Make) -> None:
     store = storage(tries=5)
     info = store.stat("a.mp4")
     endpoint.exchanges.clear()
@@ -145,7 +145,9 @@ def test_a_body_may_break_several_times(endpoint: Endpoint, storage: Make) -> No
     assert endpoint.spans == [(OFFSET + start, last) for start in starts]
 
 
-def test_a_body_that_hardly_moves_is_asked_for_again_from_there(endpoint: Endpoint, storage: Make) -> None:
+def test_a_body_that_hardly_moves_is_asked_for_again_from_there(
+    endpoint: FaultyEndpoint, storage: Make
+) -> None:
     """Bytes that come one by one keep the connection busy for ever: what counts is how many come within the time to read."""
     store = storage(read_timeout=0.4)
     info = store.stat("a.mp4")
@@ -173,7 +175,7 @@ SAID = {
 
 @pytest.mark.parametrize(("kind", "words"), SAID.items())
 def test_what_stays_broken_is_one_error_after_the_tries(
-    endpoint: Endpoint, storage: Make, kind: Kind, words: str
+    endpoint: FaultyEndpoint, storage: Make, kind: Kind, words: str
 ) -> None:
     store = storage(tries=3, read_timeout=0.3)
     info = store.stat("a.mp4")
@@ -191,7 +193,9 @@ def test_what_stays_broken_is_one_error_after_the_tries(
 
 
 @pytest.mark.parametrize("kind", [Kind.RESET, Kind.SLOW_DOWN, Kind.LATE])
-def test_looking_up_and_listing_are_tried_again_too(endpoint: Endpoint, storage: Make, kind: Kind) -> None:
+def test_looking_up_and_listing_are_tried_again_too(
+    endpoint: FaultyEndpoint, storage: Make, kind: Kind
+) -> None:
     store = storage(read_timeout=0.5)
     works: list[Callable[[], object]] = [
         store.check,
@@ -207,7 +211,7 @@ def test_looking_up_and_listing_are_tried_again_too(endpoint: Endpoint, storage:
 
 @pytest.mark.parametrize("conditional", [True, False], ids=["If-Match", "without If-Match"])
 def test_an_object_replaced_between_two_parts_of_one_read_is_never_mixed(
-    faulty: FaultyStore, endpoint: Endpoint, storage: Make, bucket: str, conditional: bool
+    faulty: FaultyStore, endpoint: FaultyEndpoint, storage: Make, bucket: str, conditional: bool
 ) -> None:
     """The first part is of the old version; from where it broke on there would be as many bytes of the new one."""
     store = storage()
@@ -235,7 +239,7 @@ def test_an_object_replaced_between_two_parts_of_one_read_is_never_mixed(
         put(faulty, bucket, DATA)
 
 
-def test_many_reads_with_faults_by_chance(endpoint: Endpoint, storage: Make) -> None:
+def test_many_reads_with_faults_by_chance(endpoint: FaultyEndpoint, storage: Make) -> None:
     store = storage(tries=4, read_timeout=0.3)
     info = store.stat("a.mp4")
     endpoint.plan = by_chance(7, 0.3, late=0.01, path="/a.mp4")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import random
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,12 +15,14 @@ from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, Thread
 from pathlib import Path
 
 import pytest
-from faults import BREAKING, Endpoint, Fault, Kind, in_turn
+from faults import BREAKING, Fault, FaultyEndpoint, Kind, in_turn
 from stores import Store, bucket_of, publish
 
 import ffbind
 from ffbind.errors import SourceChangedError, SourceError
 from streamer.storage import ForbiddenError, HttpSource, NotFoundError, Patience, ReadForbiddenError
+from streamer.storage.base import HEAD_BYTES
+from streamer.storage.ranged import _trust
 
 DATA = random.Random(2).randbytes(300_000)
 QUICK = Patience(tries=2, pause=0.01, read_timeout=1.0, connect_timeout=1.0)
@@ -38,24 +42,37 @@ def bucket(minio: Store) -> str:
 
 
 @pytest.fixture
-def endpoint(minio: Store) -> Iterator[Endpoint]:
-    with Endpoint(minio.endpoint) as running:
+def endpoint(minio: Store) -> Iterator[FaultyEndpoint]:
+    with FaultyEndpoint(minio.endpoint) as running:
         yield running
 
 
-def test_one_request_to_open_and_one_for_each_read(endpoint: Endpoint, bucket: str) -> None:
+def test_one_request_to_open_and_one_for_each_read(endpoint: FaultyEndpoint, bucket: str) -> None:
     source = HttpSource(f"{endpoint.url}/{bucket}/a%20b.mp4", patience=QUICK)
     assert source.size == len(DATA)
     assert source.identity
     assert source.requests == len(endpoint.exchanges) == 1
-    assert source.read_ranges([(5, 10), (len(DATA) - 3, 100)]) == [DATA[5:15], DATA[-3:]]
+    assert source.read_ranges([(5, HEAD_BYTES), (len(DATA) - 3, 100)]) == [
+        DATA[5 : 5 + HEAD_BYTES],
+        DATA[-3:],
+    ]
     assert source.requests == len(endpoint.exchanges) == 3
     assert source.read_at(len(DATA), 5) == source.read_at(3, 0) == b""
+    assert source.read_at(5, HEAD_BYTES - 5) == DATA[5:HEAD_BYTES], "it came with the look"
     assert source.requests == 3
 
 
+@pytest.mark.parametrize("kind", sorted(BREAKING - {Kind.LATE, Kind.TRICKLE, Kind.WHOLE}))
+def test_opening_that_breaks_is_read_on_from_there(endpoint: FaultyEndpoint, bucket: str, kind: Kind) -> None:
+    endpoint.plan = in_turn(Fault(kind, after=1234))
+    source = HttpSource(f"{endpoint.url}/{bucket}/a%20b.mp4", patience=QUICK)
+    assert source.requests == 2
+    assert source.read_at(0, HEAD_BYTES) == DATA[:HEAD_BYTES]
+    assert source.requests == 2
+
+
 @pytest.mark.parametrize("kind", sorted(BREAKING - {Kind.LATE, Kind.TRICKLE}))
-def test_what_breaks_is_read_on_from_there(endpoint: Endpoint, bucket: str, kind: Kind) -> None:
+def test_what_breaks_is_read_on_from_there(endpoint: FaultyEndpoint, bucket: str, kind: Kind) -> None:
     source = HttpSource(f"{endpoint.url}/{bucket}/a%20b.mp4", patience=QUICK)
     endpoint.exchanges.clear()
     endpoint.plan = in_turn(Fault(kind, after=1234))
@@ -66,18 +83,18 @@ def test_what_breaks_is_read_on_from_there(endpoint: Endpoint, bucket: str, kind
 
 @pytest.mark.parametrize("conditional", [True, False])
 def test_a_file_that_is_replaced_is_told(
-    minio: Store, endpoint: Endpoint, bucket: str, conditional: bool
+    minio: Store, endpoint: FaultyEndpoint, bucket: str, conditional: bool
 ) -> None:
     source = HttpSource(f"{endpoint.url}/{bucket}/a%20b.mp4", patience=QUICK)
     put(minio, bucket, DATA[::-1])
     endpoint.plan = in_turn(None if conditional else Fault(Kind.UNCONDITIONAL))
     with pytest.raises(SourceChangedError):
-        source.read_at(0, 100)
+        source.read_at(0, HEAD_BYTES + 1)
     assert endpoint.exchanges[-1].status == (412 if conditional else 206)
 
 
 def test_a_video_by_its_url(
-    endpoint: Endpoint, minio: Store, bucket: str, clip: Callable[[str], Path]
+    endpoint: FaultyEndpoint, minio: Store, bucket: str, clip: Callable[[str], Path]
 ) -> None:
     put(minio, bucket, clip("open_gop.mp4").read_bytes(), "v.mp4")
     with (
@@ -104,7 +121,7 @@ def test_what_is_refused_later_is_told_as_what_stays(minio: Store, bucket: str) 
     source = HttpSource(f"{minio.endpoint}/{bucket}/a%20b.mp4", patience=QUICK)
     minio.admin().delete_bucket_policy(bucket_name=bucket)
     with pytest.raises(ReadForbiddenError) as caught:
-        source.read_at(0, 10)
+        source.read_at(0, HEAD_BYTES + 1)
     assert caught.value.code == "forbidden"
     assert source.requests == 2
 
@@ -126,12 +143,16 @@ def test_urls_that_are_none(url: str) -> None:
 
 
 @contextmanager
-def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+def serving(
+    handler: Callable[..., BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None
+) -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
@@ -187,7 +208,7 @@ def test_without_a_strong_etag_the_date_of_the_last_change_is_held_to(
         assert source.read_at(9, 4) == DATA[9:13]
         Handler.headers_of = (LATER,)
         with pytest.raises(SourceChangedError):
-            source.read_at(9, 4)
+            source.read_at(9, HEAD_BYTES)
 
 
 def test_a_server_that_gives_nothing_to_tell_versions_by_is_refused() -> None:
@@ -223,3 +244,29 @@ def test_an_empty_file_a_redirect_and_a_password() -> None:
         assert private.name == f"{url}/private"
         Handler.data = b""
         assert HttpSource(f"{url}/file", patience=QUICK).size == 0
+
+
+def test_certificates_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server is read from where the system trusts its certificate, which is looked up once, and refused where not."""
+
+    class Handler(Simple):
+        headers_of = (DATE,)
+
+    key, certificate = tmp_path / "key", tmp_path / "certificate"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=store -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run(
+        [*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=60
+    )
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.load_cert_chain(certificate, key)
+    _trust.cache_clear()
+    try:
+        with serving(Handler, server_side) as url:
+            assert url.startswith("https://")
+            with pytest.raises(SourceError, match="certificate"):
+                HttpSource(f"{url}/file", patience=QUICK)
+            monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+            _trust.cache_clear()
+            assert HttpSource(f"{url}/file", patience=QUICK).read_at(9, 4) == DATA[9:13]
+    finally:
+        _trust.cache_clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,24 @@ def test_one_request_for_each_step_and_none_for_nothing(minio: Store, filled: st
     assert storage.requests == 2
     assert storage.check()
     assert storage.requests == 3
+
+
+@pytest.mark.parametrize("store", ["minio", "versitygw"])
+def test_a_look_brings_the_first_bytes_with_one_request(request: pytest.FixtureRequest, store: str) -> None:
+    running: Store = request.getfixturevalue(store)
+    bucket = bucket_of(running)
+    for name, data in (("full.mp4", b"0123456789"), ("empty.mp4", b"")):
+        running.admin().put_object(
+            bucket_name=bucket, object_name=name, data=io.BytesIO(data), length=len(data)
+        )
+    storage = running.storage(bucket)
+    for most, head in ((4, b"0123"), (10, b"0123456789"), (100, b"0123456789")):
+        before = storage.requests
+        assert storage.look("full.mp4", most) == (storage.stat("full.mp4"), head)
+        assert storage.requests == before + 2
+    assert storage.look("empty.mp4", 100) == (storage.stat("empty.mp4"), b"")
+    with pytest.raises(NotFoundError, match=r"Video not found: none\.mp4"):
+        storage.look("none.mp4", 100)
 
 
 @pytest.mark.parametrize("store", ["minio", "versitygw"])

@@ -1,0 +1,1 @@
+"""What developers run, and what tests and benchmarks share."""
