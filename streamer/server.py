@@ -85,7 +85,7 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._storage = storage = _make_storage(settings)
+        self._storage = storage = make_storage(settings)
         # All lanes share them. Fewer than connections would leave some of those unused.
         at_once = settings.s3_connections if settings.storage_backend == "s3" else READS_AT_ONCE
         self._read_threads = ThreadPoolExecutor(threads_for(at_once), thread_name_prefix="read")
@@ -393,7 +393,7 @@ class Session:
         )
 
 
-def _make_storage(settings: Settings) -> Storage:
+def make_storage(settings: Settings) -> Storage:
     """Make the back-end that the settings name. Raises ConfigError."""
     if settings.storage_backend == "s3":
         try:

@@ -71,10 +71,47 @@ def test_decode_names_its_files_after_the_object(
 def test_index_and_doctor_say_what_they_say_of_the_file(
     url: str, local: Path, streamer: Callable[..., Any]
 ) -> None:
-    for words in (("index",), ("index", "--json"), ("doctor",), ("doctor", "--json")):
+    for words in (("index",), ("index", "--json")):
         of_url = streamer(words[0], url, *words[1:])
         assert (of_url.status, of_url.err) == (0, "")
         assert of_url.out == streamer(words[0], local, *words[1:]).out
+    of_url, of_file = streamer("doctor", url), streamer("doctor", local)
+    assert (of_url.status, of_url.err) == (0, "")
+    lines = of_url.out.splitlines()
+    place = lines.index("Store")
+    took = lines.pop(place + 1)
+    assert re.fullmatch(
+        r"  This report took: +\d+ requests, [\d.]+ kB|This report took: +\d+ requests, [\d.]+ [kM]B", took
+    )
+    assert [line for line in lines if line not in ("Store", "")] == [
+        line for line in of_file.out.splitlines() if line
+    ]
+
+
+@pytest.mark.parametrize("how", ["s3", "http"])
+def test_doctor_says_what_its_report_took_of_the_store(
+    how: str,
+    minio: Store,
+    bucket: str,
+    local: Path,
+    streamer: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    publish(minio, bucket)
+    with run_faulty(minio) as counted:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", counted.endpoint.url)
+        path = f"{bucket}/cam/night%20drive%20%232.mp4"
+        run = streamer(
+            "doctor",
+            f"s3://{bucket}/cam/{NAME}" if how == "s3" else f"{counted.endpoint.url}/{path}",
+            "--json",
+        )
+        document = json.loads(run.out)
+        cost = document.pop("cost")
+        assert cost["requests"] == len(counted.endpoint.exchanges) >= 3
+        looked_up = 1 if how == "http" else 0  # by one byte, which is no part of the video's reads
+        assert cost["bytes"] == counted.endpoint.sent - looked_up
+        assert document == json.loads(streamer("doctor", local, "--json").out)
 
 
 def test_an_index_that_was_saved_spares_reading_the_table(
