@@ -157,6 +157,8 @@ def test_bench_serves_the_bucket_itself(bucket: str, streamer: Callable[..., Any
 MISTAKES = [
     ("decode s3://{bucket}/none.mp4 --frame 0", 1, r"Video not found: none\.mp4"),
     ("index s3://no-such-bucket/a.mp4", 1, "There is no bucket no-such-bucket at "),
+    ("decode s3://no-such-bucket/a.mp4 --frame 0", 1, "There is no bucket no-such-bucket at "),
+    ("decode s3://Name!/a.mp4 --frame 0", 2, "'Name!' is not the name of a bucket; it has 3 to 63"),
     ("doctor s3://{bucket}", 2, r"does not name an object; write s3://BUCKET/KEY"),
     ("doctor gs://{bucket}/a.mp4", 2, "gs:// is not known; give a path, s3://BUCKET/KEY, http"),
     ("index {endpoint}/{bucket}/none.mp4", 1, "none.mp4: its server does not let this file be read"),
@@ -188,7 +190,10 @@ def test_mistake(
     [
         ({"AWS_SECRET_ACCESS_KEY": "wrong"}, 1, "the secret key does not fit the access key"),
         ({"AWS_ACCESS_KEY_ID": "nobody"}, 1, "does not know the access key"),
+        ({"AWS_SESSION_TOKEN": "wrong"}, 1, "the session token is not valid"),
         ({"AWS_ACCESS_KEY_ID": ""}, 2, "only one is set"),
+        ({"AWS_REGION": "eu west"}, 2, "it cannot be used: invalid region"),
+        ({"AWS_ENDPOINT_URL": "https://{store}"}, 1, "it does not speak https; write http://"),
         (
             {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
             1,
@@ -199,6 +204,7 @@ def test_mistake(
     ],
 )
 def test_a_mistake_in_the_environment(
+    minio: Store,
     bucket: str,
     streamer: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
@@ -207,10 +213,11 @@ def test_a_mistake_in_the_environment(
     says: str,
 ) -> None:
     for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    run = streamer("index", f"s3://{bucket}/cam/{NAME}")
-    assert run.status == status, run
-    is_one_sentence(run, says)
+        monkeypatch.setenv(name, value.format(store=minio.endpoint.removeprefix("http://")))
+    for words in (("index",), ("decode", "--frame", "0")):
+        run = streamer(words[0], f"s3://{bucket}/cam/{NAME}", *words[1:])
+        assert run.status == status, run
+        is_one_sentence(run, says)
 
 
 def test_a_clock_that_is_off(
