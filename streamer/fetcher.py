@@ -257,15 +257,17 @@ class Fetcher:
     async def _fetch(self, info: ObjectInfo, part: _Part) -> None:
         try:
             await self._bring(info, part)
-            part.done.set_result(None)
+        except BaseException:
+            part.done.cancel()  # the program ends, and nothing else begins
+            raise
         finally:
-            part.done.cancel()  # where it was not set: the program ends
             if part.wanted:
                 self._wanted_in_flight -= 1
             else:
                 self._ahead_in_flight -= 1
             part.task = None
-            self._begin()
+        part.done.set_result(None)
+        self._begin()
 
     async def _bring(self, info: ObjectInfo, part: _Part) -> None:
         try:

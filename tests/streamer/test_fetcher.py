@@ -360,6 +360,30 @@ async def test_what_is_read_ahead_and_not_begun_is_dropped(
     assert sorted(storage.requests) == [(0, 100), (20 * K, 100), (30 * K, 100)]
 
 
+def test_a_loop_that_ends_leaves_nothing_begun_behind(tmp_path: Path) -> None:
+    """What waited for a place does not begin while all is being cancelled, where nobody would await it."""
+    (tmp_path / "a").write_bytes(bytes(SIZE))
+    storage = Counted(tmp_path)
+    storage.open.clear()
+
+    async def leave() -> Fetcher:
+        fetcher = Fetcher(storage, pool, cache_bytes=LARGE, at_once=1)
+        info = storage.stat("a")
+        tasks.extend(
+            asyncio.create_task(fetcher.read(info, [(start * 100, 100)])) for start in range(0, 10 * K, K)
+        )
+        await asyncio.to_thread(storage.wait_for, 1)
+        return fetcher
+
+    tasks: list[asyncio.Task[list[memoryview]]] = []
+    with ThreadPoolExecutor(threads_for(1)) as pool:
+        fetcher = asyncio.run(leave())
+        assert all(task.cancelled() for task in tasks)
+        assert (fetcher._wanted_in_flight, fetcher._ahead_in_flight) == (0, 0)
+        storage.open.set()
+    assert len(storage.requests) == 1
+
+
 def test_the_cache_key_is_path_size_and_identity() -> None:
     assert ObjectInfo("a", 1, "x") != ObjectInfo("a", 1, "y")
     assert len({ObjectInfo("a", 1, "x"), ObjectInfo("a", 1, "x")}) == 1
