@@ -1,21 +1,26 @@
-"""`streamer doctor`: what this installation is and lacks, or what a video is and how its frames can be reached."""
+"""`streamer doctor`: what this installation is and lacks and whether its bucket can be served, or what a video is and costs."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import ffbind
+from ffbind.errors import SourceError
 from ffbind.names import MATRICES, PRIMARIES, TRANSFERS, name_code_point
 from ffbind.report import Finding, Level, SystemReport, VideoReport, describe_system, describe_video
+from streamer.config import ConfigError, Settings
+from streamer.server import make_storage
+from streamer.storage import S3Storage, StorageError, is_url
 
 from .console import examples, facts, human_bytes, out, progress
-from .source import VIDEO_HELP, file_name, to_open
+from .source import VIDEO_HELP, CountedSource, file_name
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "command"]
 
 EXAMPLES = examples(
-    "streamer doctor                       versions, processor, what is missing and how to get it",
+    "streamer doctor                       versions, what is missing and how to get it; the bucket, if one is set",
     "streamer doctor drive.mp4             what is in the file, and what a random frame costs",
     "streamer doctor drive.mp4 --json      the same for programs",
 )
@@ -41,39 +46,97 @@ def command(
         typer.Argument(help=f"{VIDEO_HELP}; without one: this installation.", metavar="[VIDEO]"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", metavar="FILE", help="Settings as TOML.", show_default="streamer.toml", readable=False
+        ),
+    ] = None,
 ) -> int:
     """Check this installation, or look into VIDEO, and say what to do about what is found.
 
-    Of a video, the headers of all samples are read, which reads the whole track; two frames are decoded.
+    Where the settings of the server name a bucket, it is asked once, as `streamer serve` does at its start: whether the store
+    answers, the bucket is there, the keys are accepted and the clock is right.
 
-    The exit status is 1 where something cannot work: a library that is missing, a file that is cut short.
+    Of a video, the headers of all samples are read, which reads the whole track; two frames are decoded. Of one in a store, the report
+    says how many requests and bytes that took.
+
+    The exit status is 1 where something cannot work: a library that is missing, a bucket that cannot be served, a file that is cut
+    short.
     """
     if video is None:
-        system = describe_system(_PACKAGES)
+        system, bucket = describe_system(_PACKAGES), _check_bucket(config)
+        if bucket is not None and bucket.problem is not None:
+            finding = Finding(
+                Level.ERROR,
+                bucket.problem,
+                "put the settings right; streamer config shows where each came from",
+            )
+            system = replace(system, findings=(*system.findings, finding))
         if as_json:
-            print(_json(system))
+            print(_json(system, bucket=bucket))
         else:
-            _show_system(system)
+            _show_system(system, bucket)
         return _status(system.findings)
-    with ffbind.open(to_open(video)) as opened, progress("samples") as bar:
+    far = CountedSource(video) if is_url(video) else None
+    with ffbind.open(video if far is None else far) as opened, progress("samples") as bar:
         task = bar.add_task("Reading headers", total=len(opened.index.samples), note="")
         report = describe_video(opened, lambda done, _: bar.update(task, completed=done))
+    cost = None if far is None else _Cost(far.requests, far.bytes)
     if as_json:
-        print(_json(report))
+        print(_json(report, cost=cost))
     else:
-        _show_video(file_name(video), report)
+        _show_video(file_name(video), report, cost)
     return _status(report.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    """The bucket that the settings name. `listable`: whether it may be listed, which is no need; None where that is not known."""
+
+    where: str | None
+    """For people; None where the settings do not say it."""
+    listable: bool | None
+    problem: str | None
+    """Why it cannot be served, in a sentence; None where it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """What a report took of a store."""
+
+    requests: int
+    bytes: int
+
+
+def _check_bucket(config: Path | None) -> _Bucket | None:
+    """Ask the bucket that the settings name, with one request; None where they name none."""
+    try:
+        settings = Settings.load(config=config).settings
+    except ConfigError as error:
+        return _Bucket(None, None, f"the settings of the server cannot be used: {error}")
+    if settings.storage_backend != "s3":
+        return None
+    where = f"s3://{settings.s3_bucket}"
+    try:
+        storage = make_storage(settings)
+        assert isinstance(storage, S3Storage)
+        where = str(storage)
+        return _Bucket(where, storage.check(), None)
+    except (ConfigError, StorageError, SourceError) as error:
+        return _Bucket(where, None, f"the bucket cannot be served: {error}")
 
 
 def _status(findings: Iterable[Finding]) -> int:
     return int(any(finding.level is Level.ERROR for finding in findings))
 
 
-def _json(report: DataclassInstance) -> str:
-    return json.dumps(asdict(report), indent=1)
+def _json(report: DataclassInstance, **more: DataclassInstance | None) -> str:
+    found = {name: asdict(part) for name, part in more.items() if part is not None}
+    return json.dumps(asdict(report) | found, indent=1)
 
 
-def _show_system(system: SystemReport) -> None:
+def _show_system(system: SystemReport, bucket: _Bucket | None) -> None:
     ffmpeg, command = system.ffmpeg, system.command
     rows = [("Python", f"{system.python} ({sys.executable})"), ("System", system.system)]
     if ffmpeg is not None:
@@ -97,14 +160,22 @@ def _show_system(system: SystemReport) -> None:
         rows.append(("ffmpeg command", f"{command.version}, {x265} ({command.path})"))
     else:
         rows.append(("ffmpeg command", "not found"))
+    if bucket is not None and bucket.where is not None:
+        rows.append(("Bucket", bucket.where))
+        if bucket.problem is None:
+            unlisted = "" if bucket.listable else "; it may not be listed, which is no need"
+            rows.append(("The store", f"answers: the bucket, the keys and the clock are right{unlisted}"))
     facts(rows, title=f"streamer {system.version}")
     _show_findings(system.findings, "Everything is in its place.")
 
 
-def _show_video(name: str, report: VideoReport) -> None:
+def _show_video(name: str, report: VideoReport, cost: _Cost | None) -> None:
     facts(_picture_rows(report), title=name)
     facts(_file_rows(report), title="File")
     facts(_access_rows(report), title="Random access")
+    if cost is not None:
+        took = f"{_count(cost.requests, 'request')}, {human_bytes(cost.bytes)}"
+        facts([("This report took", took)], title="Store")
     _show_findings(report.findings, "Nothing to complain about.")
 
 

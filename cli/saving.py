@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +57,39 @@ class _Target:
     save: Callable[[VideoIndex], object]
 
 
+class _Saves:
+    """Lets threads save indexes until it is stopped, and counts those that they saved."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._running = 0
+        self.done = 0
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Go around the saving of one index. Raises KeyboardInterrupt where it has been stopped."""
+        with self._changed:
+            if self._stopped:
+                raise KeyboardInterrupt
+            self._running += 1
+        saved = 0
+        try:
+            yield
+            saved = 1
+        finally:
+            with self._changed:
+                self._running -= 1
+                self.done += saved
+                self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Let none begin any more, and wait for those under way."""
+        with self._changed:
+            self._stopped = True
+            self._changed.wait_for(lambda: not self._running)
+
+
 def save_indexes(
     names: Sequence[str], *, folder: Path | None, beside_videos: bool, scan: bool, jobs: int
 ) -> int:
@@ -61,6 +98,8 @@ def save_indexes(
     `names`: videos; folders, and URLs of buckets that end in a slash, stand for all videos below. Indexes go beside their videos with
     `beside_videos`, else into `folder`; where neither is given, beside files and into the folder of indexes for URLs. Prints a line for
     each index that was written, and at the end what failed. Raises Mistake before anything is done.
+
+    Ctrl-C ends the process with status 130, when what is being saved is saved, and says how many were.
     """
     videos = list(dict.fromkeys(video for name in names for video in _videos_of(name)))
     for video in videos:
@@ -71,13 +110,14 @@ def save_indexes(
     passed = 0
     written_names: list[str] = []
     failures: dict[int, str] = {}
-    with ThreadPoolExecutor(jobs, thread_name_prefix="index") as pool, progress("videos") as bar:
-        task = bar.add_task("Indexing", total=len(videos), note="")
-        running: dict[Future[str | None], int] = {
-            pool.submit(_save, video, folder, beside_videos, scan): number
-            for number, video in enumerate(videos)
-        }
-        try:
+    saves = _Saves()
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="index")
+    running: dict[Future[str | None], int] = {}
+    try:
+        with progress("videos") as bar:
+            task = bar.add_task("Indexing", total=len(videos), note="")
+            for number, video in enumerate(videos):
+                running[pool.submit(_save, video, folder, beside_videos, scan, saves)] = number
             for future in as_completed(running):
                 number = running[future]
                 try:
@@ -92,10 +132,25 @@ def save_indexes(
                     else:
                         say(written)
                 bar.update(task, advance=1, note=f"{len(failures)} failed" if failures else "")
-        except BaseException:
-            # Those in work are finished: what they write need not be made again.
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    except KeyboardInterrupt:
+        pool.shutdown(wait=False, cancel_futures=True)
+        with suppress(KeyboardInterrupt):  # a second time: without waiting
+            saves.stop()
+        for name in written_names:
+            say(name)
+        had = f" and {passed} had theirs already" if passed else ""
+        err.print(
+            f"streamer: interrupted; {saves.done} of {len(videos)} indexes were saved{had}; the same command "
+            "goes on with the others",
+            markup=False,
+            soft_wrap=True,
+        )
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Not by way of the interpreter's end, which would wait for threads that wait for a store.
+        os._exit(130)
+    finally:
+        pool.shutdown(cancel_futures=True)
     for name in written_names:
         say(name)
     if passed:
@@ -130,7 +185,7 @@ def _videos_of(name: str) -> Iterator[str]:
         raise Mistake(f"{name}: nothing below it is called {', '.join(_SUFFIXES)}", 1)
 
 
-def _save(video: str, folder: Path | None, beside_videos: bool, scan: bool) -> str | None:
+def _save(video: str, folder: Path | None, beside_videos: bool, scan: bool, saves: _Saves) -> str | None:
     """Write the index of one video and give its name; None where a good one is there."""
     target = _target(video, folder, beside_videos)
     found = source(video)
@@ -142,7 +197,8 @@ def _save(video: str, folder: Path | None, beside_videos: bool, scan: bool) -> s
     finally:
         if isinstance(found, FileSource):
             found.close()
-    target.save(index)
+    with saves.one():
+        target.save(index)
     return target.name
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import typer
 
-from ffbind.sources import SourceLike
+from ffbind.sources import Source, SourceLike
 from streamer.storage import is_bucket_url, is_url, source
+from streamer.storage.ranged import requests_sent
 
 if TYPE_CHECKING:
     from ffbind.index import VideoIndex
     from ffbind.video import Video
 
-__all__ = ["VIDEO_HELP", "VideoArgument", "file_name", "index_of", "to_open"]
+__all__ = ["VIDEO_HELP", "CountedSource", "VideoArgument", "file_name", "index_of", "to_open"]
 
 VIDEO_HELP = "An HEVC video (MP4, MOV, Matroska, MPEG-TS, raw): a path, s3://BUCKET/KEY, http(s)://..."
 
@@ -28,6 +31,38 @@ def to_open(video: str) -> SourceLike:
     Raises what `streamer.storage.source` raises. A path stays one, so that messages and pickles are those of a file.
     """
     return source(video) if is_url(video) else video
+
+
+class CountedSource:
+    """What a URL names, with what it cost so far: `requests`, each try and the one that looked it up; `bytes` they brought."""
+
+    def __init__(self, url: str) -> None:
+        before = requests_sent()
+        self._source: Source = source(url)
+        self._lock = threading.Lock()
+        self.requests = requests_sent() - before
+        self.bytes = 0
+
+    @property
+    def size(self) -> int:
+        return self._source.size
+
+    @property
+    def identity(self) -> str:
+        return self._source.identity
+
+    def read_at(self, offset: int, length: int) -> bytes | bytearray | memoryview:
+        """Read a range; see `ffbind.sources.Source.read_at`."""
+        before = requests_sent()  # of this thread
+        data = self._source.read_at(offset, length)
+        with self._lock:
+            self.requests += requests_sent() - before
+            self.bytes += len(data)
+        return data
+
+    def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | bytearray | memoryview]:
+        """Read several ranges, one after the other."""
+        return [self.read_at(offset, length) for offset, length in ranges]
 
 
 def index_of(video: Video, *, scan: bool) -> VideoIndex:

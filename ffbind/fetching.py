@@ -22,7 +22,15 @@ from .errors import ArgumentError, ClosedError, FFbindError, SourceError
 from .pieces import Piece, Pieces, cut, join_ranges
 from .sources import Source, as_exactly
 
-__all__ = ["Cost", "CountingSource", "FetchSettings", "FetchingSource"]
+__all__ = [
+    "Cost",
+    "CountingSource",
+    "DroppedReadError",
+    "FetchSettings",
+    "FetchingSource",
+    "Pending",
+    "SharedSource",
+]
 
 _LARGEST = 8 << 20
 """Bytes of one request: more is several side by side, so that the first bytes can be worked on while the last ones come."""
@@ -69,6 +77,31 @@ class CountingSource(Source, Protocol):
         """Read a range like `Source.read_at`, and say what that took."""
 
 
+class DroppedReadError(SourceError):
+    """A range that was asked for ahead was let go of, as `Pending.drop` allowed: nothing is wrong with it."""
+
+
+class Pending(Protocol):
+    """A range that was asked for ahead."""
+
+    def result(self) -> tuple[bytes | bytearray | memoryview, Cost]:
+        """Wait for it. Raises what `Source.read_at` raises, and DroppedReadError."""
+
+    def hurry(self) -> None:
+        """Somebody waits for it now."""
+
+    def drop(self) -> None:
+        """Nobody is going to wait for it. What is under way may come all the same."""
+
+
+@runtime_checkable
+class SharedSource(CountingSource, Protocol):
+    """A source that others read too, so that what somebody waits for has to go before what is only expected."""
+
+    def ask_ahead(self, offset: int, length: int) -> Pending:
+        """Ask for a range that nobody waits for yet."""
+
+
 class _State(Enum):
     QUEUED = auto()
     IN_FLIGHT = auto()
@@ -79,7 +112,7 @@ class _State(Enum):
 class _Part(Piece):
     """What one request brings. `done` is set when it is at hand or gone; `error` says why it is gone, None: it was only dropped."""
 
-    __slots__ = ("cost", "done", "error", "state", "used", "wanted")
+    __slots__ = ("ahead", "cost", "done", "dropped", "error", "pending", "state", "used", "wanted")
 
     def __init__(self, start: int, end: int) -> None:
         super().__init__(start, end)
@@ -87,6 +120,9 @@ class _Part(Piece):
         self.done = threading.Event()
         self.error: BaseException | None = None
         self.wanted = False  # a read needs it: it does not wait for room
+        self.ahead = False  # in flight, and no read has waited for it so far
+        self.pending: Pending | None = None  # while it is ahead, of a source that is shared
+        self.dropped = False  # that source was told, or is about to be
         self.cost = Cost(0, 0)
         self.used = False
 
@@ -105,6 +141,7 @@ class FetchingSource:
     def __init__(self, source: Source, settings: FetchSettings | None = None) -> None:
         self.source = source
         self._counting = source if isinstance(source, CountingSource) else None
+        self._shared = source if isinstance(source, SharedSource) else None
         self.settings = settings or FetchSettings()
         self._size = source.size
         self._lock = threading.Lock()
@@ -169,6 +206,9 @@ class FetchingSource:
                 mine = self._take(needed) if waits else None
                 if mine is not None:
                     self._start(part for part in needed if part.state is _State.QUEUED)
+                late = self._hurried(parts)
+            for pending in late:
+                pending.hurry()
             while mine is not None:
                 self._fetch(mine)
                 with self._lock:
@@ -195,14 +235,21 @@ class FetchingSource:
                     self._drop(part)
             self._queue = deque(part for part in self._queue if part.state is _State.QUEUED)
             expected: set[_Part] = set()
+            dropped: list[Pending] = []
             for offset, length in join_ranges(ranges, gap=self.settings.gap, most=_JOINED):
                 expected.update(self._cover(offset, min(offset + length, self._size), self._queue))
             for part in [part for part in self._unread if part not in expected]:
                 self._read(part)
                 if part in self._kept:
                     self._kept.move_to_end(part, last=False)
+                if part.ahead and not part.dropped:
+                    part.dropped = True
+                    if part.pending is not None:
+                        dropped.append(part.pending)
             self._evict()
             self._start()
+        for pending in dropped:
+            pending.drop()
 
     def close(self) -> None:
         """Stop fetching. Reads that wait raise ClosedError; requests in flight are not waited for, and what they bring is dropped."""
@@ -238,12 +285,15 @@ class FetchingSource:
         with self._lock:
             if self._closed:
                 raise _closed()
-            self._start(
+            parts = [
                 part
                 for offset, length in join_ranges(ranges, gap=0)
                 for part in self._cover(offset, min(offset + length, self._size))
-                if part.state is _State.QUEUED
-            )
+            ]
+            self._start(part for part in parts if part.state is _State.QUEUED)
+            late = self._hurried(parts)
+        for pending in late:
+            pending.hurry()
 
     def _start(self, wanted: Iterable[_Part] = ()) -> None:
         """Put what is wanted in front of the queue, and see that there are threads for what may be fetched."""
@@ -251,27 +301,35 @@ class FetchingSource:
         for part in first:
             part.wanted = True
         self._queue.extendleft(reversed(first))
-        while self._threads < self.settings.at_once and (following := self._next()) is not None:
+        most = 2 * self.settings.at_once  # what is wanted comes on top
+        while self._threads < most and (following := self._next(self._threads)) is not None:
             thread = threading.Thread(target=self._work, args=(following,), name="ffbind-fetch", daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # no more threads, or the interpreter ends: whoever needs it fetches it
                 self._read(following)
                 following.state = _State.QUEUED
+                following.ahead = False
                 self._queue.appendleft(following)
                 return
             self._threads += 1
 
-    def _next(self) -> _Part | None:
-        """Take what is fetched next; None where nothing is left, or what was fetched ahead has to be read first."""
+    def _next(self, others: int) -> _Part | None:
+        """Take what is fetched next, while so many `others` are being fetched.
+
+        None where nothing is left, or what was fetched ahead has to come, or to be read, first.
+        """
         while self._queue:
             part = self._queue[0]
-            full = self._unread_bytes + part.size > self.settings.ahead_bytes
+            full = (
+                others >= self.settings.at_once or self._unread_bytes + part.size > self.settings.ahead_bytes
+            )
             if part.state is _State.QUEUED and full and not part.wanted:
                 return None
             self._queue.popleft()
             if part.state is _State.QUEUED:
                 part.state = _State.IN_FLIGHT
+                part.ahead = not part.wanted
                 self._unread[part] = None
                 self._unread_bytes += part.size
                 return part
@@ -284,6 +342,13 @@ class FetchingSource:
                 part.state = _State.IN_FLIGHT
                 return part
         return None
+
+    def _hurried(self, parts: Iterable[_Part]) -> list[Pending]:
+        """Take in that a read needs parts; gives those of a shared source that it has to be told of."""
+        late = [part for part in parts if part.ahead]
+        for part in late:
+            part.ahead = False
+        return [part.pending for part in late if part.pending is not None]
 
     def _read(self, part: _Part) -> None:
         """Count a part as read: it makes room for others to be fetched ahead."""
@@ -332,10 +397,13 @@ class FetchingSource:
         error: BaseException | None = None
         try:
             data, cost = self._ask(part)
+        except DroppedReadError:
+            pass  # a read that came to need it meanwhile looks again
         except Exception as failure:
             error = failure
         finally:
             with self._lock:
+                part.ahead, part.pending = False, None
                 if not self._closed:
                     if data is None:
                         self._read(part)
@@ -354,7 +422,18 @@ class FetchingSource:
                         part.done.set()
 
     def _ask(self, part: _Part) -> tuple[memoryview, Cost]:
-        if self._counting is None:
+        if self._shared is not None and part.ahead:
+            pending = self._shared.ask_ahead(part.start, part.size)
+            with self._lock:
+                part.pending = pending
+                hurried, dropped = not part.ahead, part.dropped
+            # What somebody came to need, or let go of, before there was anything to tell it to.
+            if dropped:
+                pending.drop()
+            elif hurried:
+                pending.hurry()
+            found, cost = pending.result()
+        elif self._counting is None:
             found, cost = self.source.read_at(part.start, part.size), Cost(1, part.size)
         else:
             found, cost = self._counting.read_counted(part.start, part.size)
@@ -365,7 +444,7 @@ class FetchingSource:
         while part is not None:
             self._fetch(part)
             with self._lock:
-                part = self._next()
+                part = self._next(self._threads - 1)
                 if part is None:
                     self._threads -= 1
 

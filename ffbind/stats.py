@@ -26,7 +26,7 @@ class Stats:
 
     - `used_reads`, `used_bytes`: those of these reads that brought what was needed, each counted when something of it was first used.
       The rest was fetched ahead, and will be used later or never
-    - `wait_us`: microseconds that were spent waiting for bytes
+    - `waits`: how often bytes were not at hand when they were needed; `wait_us`: microseconds that were spent waiting for them
     """
 
     decoders_opened: int = 0
@@ -41,6 +41,7 @@ class Stats:
     source_bytes: int = 0
     used_reads: int = 0
     used_bytes: int = 0
+    waits: int = 0
     wait_us: int = 0
 
     def __add__(self, other: Stats) -> Stats:

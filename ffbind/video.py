@@ -211,6 +211,7 @@ class Video:
             used_bytes=far.used_bytes,
             source_reads=far.reads,
             source_bytes=far.bytes,
+            waits=far.waits,
             wait_us=round(far.wait_seconds * 1e6),
         )
 

@@ -1,10 +1,16 @@
-"""Reads of videos for the lanes: what is missing in one request for each run of bytes, off the event loop, through a bounded cache."""
+"""Reads of videos for the lanes: what is missing in one request for each run of bytes, off the event loop, through a bounded cache.
+
+    read ----> wanted --> at_once requests in flight
+    ahead ---> ahead  --> half as many on top, begun only while nothing wanted waits
+
+What is read ahead and not begun moves up once somebody waits for it, and is dropped once nobody will.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from copy import copy
 from dataclasses import dataclass
@@ -12,10 +18,11 @@ from dataclasses import dataclass
 from ffbind.errors import FFbindError, SourceChangedError, SourceError
 from ffbind.pieces import Piece, Pieces, cut, join_ranges
 
+from .messages import Code
 from .storage import ObjectInfo, Storage
 from .storage.ranged import requests_sent
 
-__all__ = ["Fetcher", "Spent"]
+__all__ = ["Ahead", "DroppedError", "Fetcher", "Spent", "threads_for"]
 
 _GAP = 64 * 1024
 """Bytes between two ranges of one read that are fetched and thrown away rather than asked for around."""
@@ -29,16 +36,59 @@ class Spent:
     bytes: int = 0
 
 
-class _Part(Piece):
-    """What one request brings: the task that waits for it while it is in flight, and why it did not come."""
+class DroppedError(SourceError):
+    """A range that was read ahead was let go of before the store was asked for it."""
 
-    __slots__ = ("error", "requests", "task")
+    code = Code.CANCELLED
+
+
+def threads_for(at_once: int) -> int:
+    """Threads that a fetcher makes use of: those for what is wanted, and those for what is read ahead."""
+    return at_once + _ahead_at_once(at_once)
+
+
+def _ahead_at_once(at_once: int) -> int:
+    return max(1, at_once // 2)
+
+
+class _Part(Piece):
+    """What one request brings: whether it was sent, and why its bytes did not come. `done` is set when it is over, either way."""
+
+    __slots__ = ("begun", "done", "error", "requests", "task", "waiters", "wanted")
 
     def __init__(self, start: int, end: int) -> None:
         super().__init__(start, end)
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.task: asyncio.Task[None] | None = None
         self.error: Exception | None = None
         self.requests = 0
+        self.waiters = 0  # reads that it is brought for
+        self.wanted = False  # by one that is no `Ahead`
+        self.begun = False
+
+
+class Ahead:
+    """Goes with a read that nobody waits for yet; tells it when somebody does, and when nobody will."""
+
+    def __init__(self) -> None:
+        self._fetcher: Fetcher | None = None
+        self._info: ObjectInfo | None = None
+        self._parts: tuple[_Part, ...] = ()
+        self.wanted = False
+        self.dropped = False
+
+    def hurry(self) -> None:
+        """Somebody waits: what is not begun goes where it would be, had it been wanted from the start."""
+        self.wanted = True
+        if self._fetcher is not None:
+            self._fetcher._want(self._parts)
+
+    def drop(self) -> None:
+        """Nobody will wait: the read raises DroppedError, unless some of it is begun or at hand, or others wait for it too."""
+        if self._fetcher is None:
+            self.dropped = True
+        elif self._info is not None and not any(part.begun or part.waiters > 1 for part in self._parts):
+            self._fetcher._let_go(self._info, self._parts)
 
 
 class Fetcher:
@@ -47,13 +97,19 @@ class Fetcher:
     What was read is kept by object and identity: bytes of a replaced object are never mixed with the new one's. What is at hand or
     in flight is not asked for again, whoever reads it; what fails is told to those who wait for it, and asked for again by the next
     one. An object that was replaced stays so: the store is not asked for it again before it was `found` anew. Used on the event
-    loop only; the store is called in `executor`.
+    loop only; the store is called in `executor`, which has `threads_for(at_once)` threads.
     """
 
-    def __init__(self, storage: Storage, executor: Executor, *, cache_bytes: int) -> None:
+    def __init__(self, storage: Storage, executor: Executor, *, cache_bytes: int, at_once: int) -> None:
         self._storage = storage
         self._executor = executor
         self._cache_bytes = cache_bytes
+        self._at_once = at_once
+        self._wanted: deque[tuple[ObjectInfo, _Part]] = (
+            deque()
+        )  # neither begun nor dropped: those that are were moved
+        self._ahead: deque[tuple[ObjectInfo, _Part]] = deque()
+        self._wanted_in_flight = self._ahead_in_flight = 0
         self._objects: dict[ObjectInfo, Pieces[_Part]] = {}
         self._kept: OrderedDict[_Part, ObjectInfo] = OrderedDict()  # at hand, least recently used first
         self._held = 0
@@ -79,14 +135,21 @@ class Fetcher:
         return [self._cut(*each) for each in found]
 
     async def read(
-        self, info: ObjectInfo, ranges: Sequence[tuple[int, int]], spent: Spent | None = None
+        self,
+        info: ObjectInfo,
+        ranges: Sequence[tuple[int, int]],
+        spent: Spent | None = None,
+        ahead: Ahead | None = None,
     ) -> list[memoryview]:
         """Answer from cache and store, missing runs side by side. Raises what `Storage.read_range` raises.
 
-        What the store was asked for is added to `spent`: to that of the first one to need it, where several do.
+        What the store was asked for is added to `spent`: to that of the first one to need it, where several do. With `ahead`, it comes
+        after all that somebody waits for, and raises DroppedError where nobody will.
         """
         if info in self._changed:
             raise copy(self._changed[info])
+        if ahead is not None and ahead.dropped:
+            raise _dropped()
         within = _within(info, ranges)
         missing = [
             (piece[0], piece[1] - piece[0])
@@ -100,9 +163,23 @@ class Fetcher:
             for part in self._ask(info, offset, offset + length)
         ]
         needed = [self._parts(info, start, end) for start, end in within]
-        # Shielded: who goes away takes nothing from others that wait for the same bytes.
-        tasks = {part.task for parts in needed for part in parts if part.task is not None}
-        await asyncio.gather(*map(asyncio.shield, tasks))
+        coming = {part for parts in needed for part in parts if not part.done.done()}
+        for part in coming:
+            part.waiters += 1
+        if ahead is not None:
+            ahead._fetcher, ahead._info, ahead._parts = self, info, tuple(coming)
+        if ahead is None or ahead.wanted:
+            self._want(coming)
+        self._begin()
+        if coming:
+            try:
+                # It ends nothing of what it waits for: who goes away takes nothing from others that wait for the same bytes.
+                await asyncio.wait({part.done for part in coming})
+            except asyncio.CancelledError:
+                self._let_go(info, coming)
+                raise
+            for part in coming:
+                part.done.result()
         if spent is not None:
             answered = [part for part in asked if part.error is None]
             spent.requests += sum(part.requests for part in answered)
@@ -136,15 +213,63 @@ class Fetcher:
             if isinstance(piece, tuple):
                 part = _Part(*piece)
                 pieces.add(part)
-                part.task = asyncio.create_task(self._fetch(info, part))
+                self._ahead.append((info, part))
                 asked.append(part)
         return asked
+
+    def _want(self, parts: Iterable[_Part]) -> None:
+        """Move parts to those that are waited for; one that is in flight is left where it is."""
+        moved = {part for part in parts if not part.wanted and not part.begun}
+        for part in moved:
+            part.wanted = True
+        if moved:
+            self._wanted.extend(each for each in self._ahead if each[1] in moved)
+            self._ahead = deque(each for each in self._ahead if each[1] not in moved)
+            self._begin()
+
+    def _let_go(self, info: ObjectInfo, parts: Iterable[_Part]) -> None:
+        """End a read; what it was the last one to wait for, and is not begun, is dropped."""
+        for part in parts:
+            part.waiters -= 1
+            if not part.waiters and not part.begun:
+                (self._wanted if part.wanted else self._ahead).remove((info, part))
+                self._remove(info, part)
+                part.error = _dropped()
+                part.done.set_result(None)
+
+    def _begin(self) -> None:
+        """Send for what may go now."""
+        while self._wanted and self._wanted_in_flight < self._at_once:
+            self._wanted_in_flight += 1
+            self._send(*self._wanted.popleft())
+        while self._ahead and not self._wanted and self._ahead_in_flight < _ahead_at_once(self._at_once):
+            self._ahead_in_flight += 1
+            self._send(*self._ahead.popleft())
+
+    def _send(self, info: ObjectInfo, part: _Part) -> None:
+        part.begun = True
+        part.task = asyncio.create_task(self._fetch(info, part))
 
     def _parts(self, info: ObjectInfo, start: int, end: int) -> list[_Part]:
         pieces = self._objects.get(info, Pieces())
         return [part for part in pieces.cover(start, end) if isinstance(part, _Part)]
 
     async def _fetch(self, info: ObjectInfo, part: _Part) -> None:
+        try:
+            await self._bring(info, part)
+        except BaseException:
+            part.done.cancel()  # the program ends, and nothing else begins
+            raise
+        finally:
+            if part.wanted:
+                self._wanted_in_flight -= 1
+            else:
+                self._ahead_in_flight -= 1
+            part.task = None
+        part.done.set_result(None)
+        self._begin()
+
+    async def _bring(self, info: ObjectInfo, part: _Part) -> None:
         try:
             data, part.requests = await asyncio.get_running_loop().run_in_executor(
                 self._executor, self._read, info, part.start, part.size
@@ -163,8 +288,6 @@ class Fetcher:
                 self._changed[info] = copy(error)
                 self._drop(info)
             return
-        finally:
-            part.task = None
         self.store_reads += part.requests
         self.store_bytes += part.size
         part.data = memoryview(data)
@@ -194,6 +317,10 @@ class Fetcher:
             if part in self._kept:
                 self._kept.move_to_end(part)
         return cut(parts, start, end)
+
+
+def _dropped() -> DroppedError:
+    return DroppedError("nobody waited for this range any more")
 
 
 def _within(info: ObjectInfo, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

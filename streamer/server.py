@@ -26,7 +26,7 @@ from ffbind.limits import Limits as VideoLimits
 
 from . import connection
 from .config import ConfigError, Settings
-from .fetcher import Fetcher
+from .fetcher import Fetcher, threads_for
 from .lanes.pool import Failure, Job, LanePool, LaneStartError, LaneVideo, Measured, Outcome
 from .storage import (
     IndexFolder,
@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 HARD_MESSAGE_LIMIT = 1024 * 1024
 SERVICE_RESTART = 1012  # close code: come back in a moment (IANA WebSocket close code registry)
-READ_THREADS = 8  # of a folder; of a bucket there are as many as connections
+READS_AT_ONCE = 8  # of a folder; of a bucket as many as connections
 OPEN_THREADS = 4
 STATS_TIMEOUT = 5.0
 CLOSE_TIMEOUT = 2.0  # for the closing handshake
@@ -85,13 +85,12 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._storage = storage = _make_storage(settings)
-        # All lanes share them. Fewer than connections would leave some of those unused, and a frame that is waited for
-        # behind what others fetch ahead.
-        read_threads = settings.s3_connections if settings.storage_backend == "s3" else READ_THREADS
-        self._read_threads = ThreadPoolExecutor(read_threads, thread_name_prefix="read")
+        self._storage = storage = make_storage(settings)
+        # All lanes share them. Fewer than connections would leave some of those unused.
+        at_once = settings.s3_connections if settings.storage_backend == "s3" else READS_AT_ONCE
+        self._read_threads = ThreadPoolExecutor(threads_for(at_once), thread_name_prefix="read")
         self._open_threads = ThreadPoolExecutor(OPEN_THREADS, thread_name_prefix="open")
-        fetcher = Fetcher(storage, self._read_threads, cache_bytes=settings.cache_bytes)
+        fetcher = Fetcher(storage, self._read_threads, cache_bytes=settings.cache_bytes, at_once=at_once)
         self._pool = LanePool(
             fetcher,
             lanes=settings.workers,
@@ -394,7 +393,7 @@ class Session:
         )
 
 
-def _make_storage(settings: Settings) -> Storage:
+def make_storage(settings: Settings) -> Storage:
     """Make the back-end that the settings name. Raises ConfigError."""
     if settings.storage_backend == "s3":
         try:

@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 from ffbind.errors import SourceError
 from ffbind.limits import Limits
-from streamer.fetcher import Fetcher, Spent
+from streamer.fetcher import Ahead, DroppedError, Fetcher, Spent
 from streamer.messages import Code, Receipt, Timing
 from streamer.storage import ObjectInfo
 
@@ -29,9 +29,11 @@ from .wire import (
     Cancel,
     Close,
     Decode,
+    DropRead,
     Effort,
     Failed,
     FromLane,
+    HurryRead,
     Open,
     Opened,
     Picture,
@@ -132,6 +134,8 @@ class _Slot:
     reads: int = 0
     read_since: float = 0.0
     read_total: float = 0.0
+    ahead: dict[int, Ahead] = field(default_factory=dict)
+    """Reads under way that the lane made ahead."""
     stats: dict[int, asyncio.Future[dict[int, dict[str, int]]]] = field(default_factory=dict)
 
     def clock(self) -> float:
@@ -338,6 +342,12 @@ class LanePool:
                 job.begun = slot.heard
         elif isinstance(record, Read):
             self._read(slot, lane, record)
+        elif isinstance(record, (HurryRead, DropRead)):
+            if (ahead := slot.ahead.pop(record.read, None)) is not None:
+                if isinstance(record, HurryRead):
+                    ahead.hurry()
+                else:
+                    ahead.drop()
         elif isinstance(record, Failed):
             job = slot.running.get(record.job)
             if job is not None and job.decode is None:
@@ -384,14 +394,19 @@ class LanePool:
             if slot.reads == 0:
                 slot.read_since = time.monotonic()
             slot.reads += 1
-            self._spawn(self._read_from_store(slot, lane, record, video.info))
+            ahead = Ahead() if record.ahead else None
+            if ahead is not None:
+                slot.ahead[record.read] = ahead
+            self._spawn(self._read_from_store(slot, lane, record, video.info, ahead))
 
-    async def _read_from_store(self, slot: _Slot, lane: LaneProcess, record: Read, info: ObjectInfo) -> None:
+    async def _read_from_store(
+        self, slot: _Slot, lane: LaneProcess, record: Read, info: ObjectInfo, ahead: Ahead | None
+    ) -> None:
         problem: Exception | None = None
         parts: list[memoryview] = []
         spent = Spent()
         try:
-            parts = await self._fetcher.read(info, record.ranges, spent)
+            parts = await self._fetcher.read(info, record.ranges, spent, ahead)
         except OSError as error:
             problem = error
         except Exception as error:
@@ -399,12 +414,14 @@ class LanePool:
             problem = error
         if slot.lane is not lane:
             return
+        slot.ahead.pop(record.read, None)
         slot.reads -= 1
         if slot.reads == 0:
             slot.read_total += time.monotonic() - slot.read_since
         if problem is not None:
             code = problem.code if isinstance(problem, SourceError) else Code.STORAGE_UNAVAILABLE
-            lane.send(ReadFailed(record.read, code, str(problem)))
+            dropped = isinstance(problem, DroppedError)
+            lane.send(ReadFailed(record.read, code, str(problem), dropped))
         else:
             _send_parts(lane, record.read, parts, spent)
 
@@ -455,6 +472,9 @@ class LanePool:
         slot.ready = False
         slot.condemned = None
         slot.reads = 0
+        for ahead in slot.ahead.values():
+            ahead.drop()
+        slot.ahead.clear()
         slot.running = {}
         slot.open_videos.clear()
         for answer in slot.stats.values():

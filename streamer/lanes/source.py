@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from ffbind.errors import SourceChangedError, SourceError
-from ffbind.fetching import Cost
+from ffbind.fetching import Cost, DroppedReadError
 
-from .wire import Open, Read, ReadDone, ReadFailed
+from .wire import DropRead, HurryRead, Open, Read, ReadDone, ReadFailed
 
-__all__ = ["ReadError", "RemoteReads", "RemoteSource"]
+__all__ = ["PendingRead", "ReadError", "RemoteReads", "RemoteSource"]
 
 
 class ReadError(SourceError):
@@ -22,24 +22,55 @@ class ReadError(SourceError):
         self.code = code  # type: ignore[misc]
 
 
-class RemoteReads:
-    """Reads that wait for the server: sent by the decoding thread, answered by the one that receives."""
+class PendingRead:
+    """A read that the server was asked for; see `ffbind.fetching.Pending`."""
 
-    def __init__(self, send: Callable[[Read], None]) -> None:
+    def __init__(
+        self,
+        send: Callable[[Read | HurryRead | DropRead], None],
+        number: int,
+        answer: Future[tuple[list[memoryview], Cost]],
+    ) -> None:
+        self._send = send
+        self._number = number
+        self._answer = answer
+
+    def result(self) -> tuple[memoryview, Cost]:
+        """Wait for a read of one range."""
+        (part,), cost = self._answer.result()
+        return part, cost
+
+    def results(self) -> tuple[list[memoryview], Cost]:
+        """Wait for a read of several ranges."""
+        return self._answer.result()
+
+    def hurry(self) -> None:
+        """Tell the server that it is waited for."""
+        self._send(HurryRead(self._number))
+
+    def drop(self) -> None:
+        """Tell the server that it will not be waited for."""
+        self._send(DropRead(self._number))
+
+
+class RemoteReads:
+    """Reads that wait for the server: sent by the threads that need them, answered by the one that receives."""
+
+    def __init__(self, send: Callable[[Read | HurryRead | DropRead], None]) -> None:
         self._send = send
         self._lock = threading.Lock()
         self._next = 1
         self._waiting: dict[int, Future[tuple[list[memoryview], Cost]]] = {}
 
-    def read(self, video: int, ranges: Sequence[tuple[int, int]]) -> tuple[list[memoryview], Cost]:
-        """Ask for ranges and wait; says what the store was asked for. Raises SourceChangedError or ReadError."""
+    def ask(self, video: int, ranges: Sequence[tuple[int, int]], *, ahead: bool = False) -> PendingRead:
+        """Ask for ranges. Waiting says what the store was asked for, and raises SourceChangedError, DroppedReadError or ReadError."""
         answer: Future[tuple[list[memoryview], Cost]] = Future()
         with self._lock:
             number = self._next
             self._next += 1
             self._waiting[number] = answer
-        self._send(Read(number, video, tuple(ranges)))
-        return answer.result()
+        self._send(Read(number, video, tuple(ranges), ahead))
+        return PendingRead(self._send, number, answer)
 
     def done(self, record: ReadDone, payload: memoryview) -> None:
         """Hand the bytes of an answer to the thread that waits for them."""
@@ -52,10 +83,14 @@ class RemoteReads:
 
     def failed(self, record: ReadFailed) -> None:
         """Raise the failure in the thread that waits."""
-        changed = record.code == SourceChangedError.code
-        self._take(record.read).set_exception(
-            SourceChangedError(record.message) if changed else ReadError(record.message, record.code)
-        )
+        error: SourceError
+        if record.code == SourceChangedError.code:
+            error = SourceChangedError(record.message)
+        elif record.dropped:
+            error = DroppedReadError(record.message)
+        else:
+            error = ReadError(record.message, record.code)
+        self._take(record.read).set_exception(error)
 
     def _take(self, number: int) -> Future[tuple[list[memoryview], Cost]]:
         with self._lock:
@@ -85,10 +120,13 @@ class RemoteSource:
 
     def read_counted(self, offset: int, length: int) -> tuple[memoryview, Cost]:
         """Read a range, and say what it took of the store; see `ffbind.fetching.CountingSource`."""
-        (part,), cost = self._reads.read(self._video, [(offset, length)])
-        return part, cost
+        return self._reads.ask(self._video, [(offset, length)]).result()
+
+    def ask_ahead(self, offset: int, length: int) -> PendingRead:
+        """Ask for a range that is not waited for yet; see `ffbind.fetching.SharedSource`."""
+        return self._reads.ask(self._video, [(offset, length)], ahead=True)
 
     def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | bytearray | memoryview]:
         """Read several ranges with one question to the server."""
-        parts, _ = self._reads.read(self._video, ranges)
+        parts, _ = self._reads.ask(self._video, ranges).results()
         return list(parts)

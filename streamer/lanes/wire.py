@@ -22,9 +22,11 @@ __all__ = [
     "Cancel",
     "Close",
     "Decode",
+    "DropRead",
     "Effort",
     "Failed",
     "FromLane",
+    "HurryRead",
     "Open",
     "Opened",
     "Picture",
@@ -108,11 +110,12 @@ class ReadDone(msgspec.Struct, frozen=True, array_like=True, tag="read_done"):
 
 
 class ReadFailed(msgspec.Struct, frozen=True, array_like=True, tag="read_failed"):
-    """The bytes could not be read; `code` is a wire code of the WebSocket protocol."""
+    """The bytes could not be read; `code` is a wire code of the WebSocket protocol. `dropped`: as DropRead wanted it."""
 
     read: int
     code: str
     message: str
+    dropped: bool = False
 
 
 class StatsRequest(msgspec.Struct, frozen=True, array_like=True, tag="stats_request"):
@@ -172,11 +175,27 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):
 
 
 class Read(msgspec.Struct, frozen=True, array_like=True, tag="read"):
-    """The lane needs bytes of a video: `(offset, length)` ranges."""
+    """The lane needs bytes of a video: `(offset, length)` ranges. Answered by ReadDone or ReadFailed.
+
+    `ahead`: it does not wait for them yet. HurryRead says when it does, DropRead when it never will; both may cross the answer.
+    """
 
     read: int
     video: int
     ranges: tuple[tuple[Count, Count], ...]
+    ahead: bool = False
+
+
+class HurryRead(msgspec.Struct, frozen=True, array_like=True, tag="hurry_read"):
+    """The lane waits now for what it read ahead."""
+
+    read: int
+
+
+class DropRead(msgspec.Struct, frozen=True, array_like=True, tag="drop_read"):
+    """The lane will not wait for what it read ahead: if it is not begun, it is answered ReadFailed."""
+
+    read: int
 
 
 class Stats(msgspec.Struct, frozen=True, array_like=True, tag="stats"):
@@ -187,14 +206,14 @@ class Stats(msgspec.Struct, frozen=True, array_like=True, tag="stats"):
 
 
 ToLane: TypeAlias = Open | Close | Decode | Cancel | ReadDone | ReadFailed | StatsRequest
-FromLane: TypeAlias = Ready | Opened | Started | Picture | Failed | Read | Stats
+FromLane: TypeAlias = Ready | Opened | Started | Picture | Failed | Read | HurryRead | DropRead | Stats
 
 _encoder = msgspec.msgpack.Encoder()
 _to_lane: msgspec.msgpack.Decoder[ToLane] = msgspec.msgpack.Decoder(
     Open | Close | Decode | Cancel | ReadDone | ReadFailed | StatsRequest
 )
 _from_lane: msgspec.msgpack.Decoder[FromLane] = msgspec.msgpack.Decoder(
-    Ready | Opened | Started | Picture | Failed | Read | Stats
+    Ready | Opened | Started | Picture | Failed | Read | HurryRead | DropRead | Stats
 )
 
 

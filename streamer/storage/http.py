@@ -13,7 +13,7 @@ from ffbind.errors import ArgumentError, SourceError
 from ffbind.fetching import Cost
 
 from .base import HEAD_BYTES, ForbiddenError, NotFoundError, ReadForbiddenError, StorageError
-from .ranged import Patience, Pool, Refused, Version, explain_fault, read_range, tried
+from .ranged import Patience, Pool, Refused, Version, explain_fault, may_pass, read_range, tried
 
 __all__ = ["HttpSource"]
 
@@ -143,7 +143,8 @@ class HttpSource:
 
     def _describe(self, error: Exception) -> SourceError:
         if not isinstance(error, Refused):
-            return SourceError(f"{self.name} could not be read: {explain_fault(error)}; try again")
+            advice = "try again" if may_pass(error) else "check the URL"
+            return SourceError(f"{self.name} could not be read: {explain_fault(error)}; {advice}")
         if error.status in (401, 403):
             return ReadForbiddenError(self._refusal(error))
         advice = "try again" if error.passing else "is the URL that of a file?"

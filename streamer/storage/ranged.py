@@ -35,6 +35,7 @@ __all__ = [
     "Version",
     "content_range",
     "explain_fault",
+    "may_pass",
     "read_range",
     "requests_sent",
     "tried",
@@ -45,6 +46,10 @@ STALL_BYTES = 16 * 1024  # a body that brings less than this in the seconds of t
 ERROR_BODY = 64 * 1024
 LONGEST_PAUSE = 2.0  # seconds between two tries
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
+# With which an object is not what it was. versitygw answers 404 to a key that it does not know, too.
+_GONE_CODES = frozenset(
+    {"", "NoSuchKey", "NoSuchVersion", "NoSuchBucket", "PreconditionFailed", "InvalidRange"}
+)
 _PASSING_CODES = frozenset({"InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown"})
 
 # What broke, in words: the first kind that fits, so particular ones stand before those that they are kinds of.
@@ -53,7 +58,6 @@ _FAULTS: tuple[tuple[type[Exception], str], ...] = (
     (ReadTimeoutError, "it did not answer in time"),
     (NameResolutionError, "its host name is not known"),
     (PoolTimeoutError, "no connection could be made in time"),
-    (SSLError, "its TLS certificate or protocol was not accepted"),
     (ProtocolError, "it broke the connection"),
 )
 
@@ -187,13 +191,14 @@ def tried(work: Callable[[], T], patience: Patience, describe: Callable[[Excepti
         except (Refused, Broken, HTTPError, OSError) as error:
             if isinstance(error, SourceError):
                 raise
-            if attempt == patience.tries or not _may_pass(error):
+            if attempt == patience.tries or not may_pass(error):
                 raise describe(error) from error
         time.sleep(min(LONGEST_PAUSE, patience.pause * 2 ** (attempt - 1)) * random.uniform(0.5, 1.5))
     raise AssertionError("tries is 1 or more")
 
 
-def _may_pass(error: Exception) -> bool:
+def may_pass(error: Exception) -> bool:
+    """Tell whether the same request may succeed in a moment."""
     if isinstance(error, Refused):
         return error.passing
     # A certificate or an address that is wrong stays wrong.
@@ -227,7 +232,7 @@ def read_range(
             response = ask(offset + filled, wanted - filled)
         except Refused as refusal:
             # 412: If-Match failed. 416: what was asked lay within the object. 404, 410: it is gone.
-            if refusal.status in (404, 410, 412, 416):
+            if refusal.status in (404, 410, 412, 416) and refusal.code in _GONE_CODES:
                 raise changed(version) from None
             raise
         try:
@@ -291,4 +296,16 @@ def explain_fault(error: Exception) -> str:
         return str(error)
     # urllib3 hides in its arguments that a body was too short.
     error = next((inner for inner in error.args if isinstance(inner, IncompleteRead)), error)
+    if isinstance(error, SSLError):
+        return _explain_tls(error)
     return next((words for kind, words in _FAULTS if isinstance(error, kind)), "no connection could be made")
+
+
+def _explain_tls(error: SSLError) -> str:
+    inner = next((inner for inner in error.args if isinstance(inner, ssl.SSLError)), None)
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return f"its TLS certificate is not trusted ({inner.verify_message})"
+    # What OpenSSL says when the first bytes are those of an answer in clear text.
+    if inner is not None and inner.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
+        return "it does not speak https; write http:// where that is meant"
+    return "its TLS protocol was not accepted"

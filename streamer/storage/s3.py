@@ -6,7 +6,8 @@ import configparser
 import inspect
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
 from urllib.parse import urlsplit
@@ -19,7 +20,9 @@ from minio.credentials.providers import (
     Provider,
     StaticProvider,
 )
+from minio.helpers import check_bucket_name
 from urllib3 import HTTPHeaderDict
+from urllib3.exceptions import HTTPError, ProtocolError
 from urllib3.response import BaseHTTPResponse
 
 from ffbind.errors import FFbindError, SourceError
@@ -35,7 +38,17 @@ from .base import (
     check_path,
     too_large,
 )
-from .ranged import Patience, Pool, Refused, Version, content_range, explain_fault, read_range, tried
+from .ranged import (
+    Patience,
+    Pool,
+    Refused,
+    Version,
+    content_range,
+    explain_fault,
+    may_pass,
+    read_range,
+    tried,
+)
 
 __all__ = ["S3Options", "S3OptionsError", "S3Storage", "WritableS3Storage"]
 
@@ -64,6 +77,7 @@ _KEY_CODES = {
     "SignatureDoesNotMatch": "the secret key does not fit the access key; check it",
     "ExpiredToken": "the session token has expired; get a new one",
     "InvalidToken": "the session token is not valid; get a new one",
+    "InvalidTokenId": "the session token is not valid; get a new one",  # MinIO
     "RequestTimeTooSkewed": "the clock of this machine is wrong by more than 15 minutes; set it",
     "AuthorizationHeaderMalformed": "the request was signed for another region; set the region of the bucket",
     "IllegalLocationConstraintException": "the bucket is in another region; set the region of the bucket",
@@ -102,8 +116,13 @@ class S3Options:
     def __post_init__(self) -> None:
         if not self.bucket:
             raise S3OptionsError("bucket", "no bucket is named")
-        if "/" in self.bucket or not self.bucket.isprintable():
-            raise S3OptionsError("bucket", f"{self.bucket!r} is not the name of a bucket")
+        try:
+            check_bucket_name(self.bucket)
+        except ValueError:
+            raise S3OptionsError(
+                "bucket",
+                f"{self.bucket!r} is not the name of a bucket; it has 3 to 63 letters, digits, hyphens and dots",
+            ) from None
         if not self.region:
             raise S3OptionsError("region", "no region is named; us-east-1 suits stores without regions")
         if self.credentials not in ("auto", "anonymous", "instance"):
@@ -172,13 +191,16 @@ class S3Storage:
         self.anonymous = provider is None
         """True where requests are not signed."""
         parts = urlsplit(options.endpoint or _AMAZON)
-        self._client = Minio(
-            endpoint=parts.netloc,
-            secure=parts.scheme == "https",
-            region=options.region,
-            credentials=provider,
-            http_client=self._pool,
-        )
+        try:
+            self._client = Minio(
+                endpoint=parts.netloc,
+                secure=parts.scheme == "https",
+                region=options.region,
+                credentials=provider,
+                http_client=self._pool,
+            )
+        except ValueError as error:
+            raise S3OptionsError("region", f"it cannot be used: {error}") from None
         self._headers_argument = _headers_argument(self._client)
 
     def __str__(self) -> str:
@@ -288,11 +310,12 @@ class S3Storage:
         )
         if etag is not None:
             headers["If-Match"] = f'"{etag}"'
-        response: BaseHTTPResponse = self._client.get_object(
-            bucket_name=self._options.bucket,
-            object_name=key,
-            **cast(dict[str, Any], {self._headers_argument: headers}),
-        )
+        with _signing():
+            response: BaseHTTPResponse = self._client.get_object(
+                bucket_name=self._options.bucket,
+                object_name=key,
+                **cast(dict[str, Any], {self._headers_argument: headers}),
+            )
         return response
 
     def _list_page(self, prefix: str, after: str | None, count: int) -> Sequence[ObjectInfo]:
@@ -316,10 +339,8 @@ class S3Storage:
 
     def _tried(self, work: Callable[[], T], path: str) -> T:
         def sign_and_work() -> T:
-            try:
+            with _signing():
                 return work()
-            except ValueError as error:  # what minio's providers raise
-                raise SourceError(_UNSIGNED) from error
 
         return tried(sign_and_work, self._options.patience, lambda error: self._describe(error, path))
 
@@ -338,7 +359,7 @@ class S3Storage:
         """Give what makes the sentence for reads: whoever reads has found the object before, so what is wrong is the store's state."""
 
         def describe(error: Exception) -> SourceError:
-            problem = self._describe(error, path)
+            problem = self._describe(error, path, found=True)
             if isinstance(problem, SourceError):
                 return problem
             kind = ReadForbiddenError if isinstance(problem, ForbiddenError) else SourceError
@@ -346,11 +367,23 @@ class S3Storage:
 
         return describe
 
-    def _describe(self, error: Exception, path: str) -> FFbindError | StorageError:
-        """Make one sentence of a failure: no key, no signature, no address beyond the endpoint."""
+    def _describe(self, error: Exception, path: str, *, found: bool = False) -> FFbindError | StorageError:
+        """Make one sentence of a failure: no key, no signature, no address beyond the endpoint.
+
+        `found`: the store has answered before, so that its address is right.
+        """
         bucket = self._options.bucket
+        # A server of https drops what is no TLS, or answers it with status 400, as those written in Go do.
+        https = self._where.startswith("http://") and not found
         if not isinstance(error, Refused):
-            return SourceError(f"{self._where} could not be read: {explain_fault(error)}; try again")
+            advice = "try again" if may_pass(error) else "check the endpoint"
+            if https and isinstance(error, ProtocolError):
+                advice += ", with https:// where that is what it speaks"
+            return SourceError(f"{self._where} could not be read: {explain_fault(error)}; {advice}")
+        if https and error.status == 400 and not error.code:
+            return SourceError(
+                f"{self._where} answered status 400; write https:// where that is what it speaks"
+            )
         if error.code in _KEY_CODES:
             return ForbiddenError(f"{self._where} refused the request: {_KEY_CODES[error.code]}")
         if error.code == "NoSuchBucket" or (error.status == 404 and not path):
@@ -435,6 +468,17 @@ def _provider(options: S3Options) -> Provider | None:
     if any(os.environ.get(name) for name in _CONTAINER):
         return IamAwsProvider()
     return None
+
+
+@contextmanager
+def _signing() -> Iterator[None]:
+    """Say of what minio's providers raise, a ValueError, that there are no credentials any more."""
+    try:
+        yield
+    except ValueError as error:
+        if isinstance(error, HTTPError):  # an address that urllib3 cannot use
+            raise
+        raise SourceError(_UNSIGNED) from error
 
 
 def _headers_argument(client: Minio) -> str:

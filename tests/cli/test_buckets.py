@@ -71,10 +71,47 @@ def test_decode_names_its_files_after_the_object(
 def test_index_and_doctor_say_what_they_say_of_the_file(
     url: str, local: Path, streamer: Callable[..., Any]
 ) -> None:
-    for words in (("index",), ("index", "--json"), ("doctor",), ("doctor", "--json")):
+    for words in (("index",), ("index", "--json")):
         of_url = streamer(words[0], url, *words[1:])
         assert (of_url.status, of_url.err) == (0, "")
         assert of_url.out == streamer(words[0], local, *words[1:]).out
+    of_url, of_file = streamer("doctor", url), streamer("doctor", local)
+    assert (of_url.status, of_url.err) == (0, "")
+    lines = of_url.out.splitlines()
+    place = lines.index("Store")
+    took = lines.pop(place + 1)
+    assert re.fullmatch(
+        r"  This report took: +\d+ requests, [\d.]+ kB|This report took: +\d+ requests, [\d.]+ [kM]B", took
+    )
+    assert [line for line in lines if line not in ("Store", "")] == [
+        line for line in of_file.out.splitlines() if line
+    ]
+
+
+@pytest.mark.parametrize("how", ["s3", "http"])
+def test_doctor_says_what_its_report_took_of_the_store(
+    how: str,
+    minio: Store,
+    bucket: str,
+    local: Path,
+    streamer: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    publish(minio, bucket)
+    with run_faulty(minio) as counted:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", counted.endpoint.url)
+        path = f"{bucket}/cam/night%20drive%20%232.mp4"
+        run = streamer(
+            "doctor",
+            f"s3://{bucket}/cam/{NAME}" if how == "s3" else f"{counted.endpoint.url}/{path}",
+            "--json",
+        )
+        document = json.loads(run.out)
+        cost = document.pop("cost")
+        assert cost["requests"] == len(counted.endpoint.exchanges) >= 3
+        looked_up = 1 if how == "http" else 0  # by one byte, which is no part of the video's reads
+        assert cost["bytes"] == counted.endpoint.sent - looked_up
+        assert document == json.loads(streamer("doctor", local, "--json").out)
 
 
 def test_an_index_that_was_saved_spares_reading_the_table(
@@ -120,6 +157,8 @@ def test_bench_serves_the_bucket_itself(bucket: str, streamer: Callable[..., Any
 MISTAKES = [
     ("decode s3://{bucket}/none.mp4 --frame 0", 1, r"Video not found: none\.mp4"),
     ("index s3://no-such-bucket/a.mp4", 1, "There is no bucket no-such-bucket at "),
+    ("decode s3://no-such-bucket/a.mp4 --frame 0", 1, "There is no bucket no-such-bucket at "),
+    ("decode s3://Name!/a.mp4 --frame 0", 2, "'Name!' is not the name of a bucket; it has 3 to 63"),
     ("doctor s3://{bucket}", 2, r"does not name an object; write s3://BUCKET/KEY"),
     ("doctor gs://{bucket}/a.mp4", 2, "gs:// is not known; give a path, s3://BUCKET/KEY, http"),
     ("index {endpoint}/{bucket}/none.mp4", 1, "none.mp4: its server does not let this file be read"),
@@ -151,7 +190,10 @@ def test_mistake(
     [
         ({"AWS_SECRET_ACCESS_KEY": "wrong"}, 1, "the secret key does not fit the access key"),
         ({"AWS_ACCESS_KEY_ID": "nobody"}, 1, "does not know the access key"),
+        ({"AWS_SESSION_TOKEN": "wrong"}, 1, "the session token is not valid"),
         ({"AWS_ACCESS_KEY_ID": ""}, 2, "only one is set"),
+        ({"AWS_REGION": "eu west"}, 2, "it cannot be used: invalid region"),
+        ({"AWS_ENDPOINT_URL": "https://{store}"}, 1, "it does not speak https; write http://"),
         (
             {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
             1,
@@ -162,6 +204,7 @@ def test_mistake(
     ],
 )
 def test_a_mistake_in_the_environment(
+    minio: Store,
     bucket: str,
     streamer: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
@@ -170,10 +213,11 @@ def test_a_mistake_in_the_environment(
     says: str,
 ) -> None:
     for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    run = streamer("index", f"s3://{bucket}/cam/{NAME}")
-    assert run.status == status, run
-    is_one_sentence(run, says)
+        monkeypatch.setenv(name, value.format(store=minio.endpoint.removeprefix("http://")))
+    for words in (("index",), ("decode", "--frame", "0")):
+        run = streamer(words[0], f"s3://{bucket}/cam/{NAME}", *words[1:])
+        assert run.status == status, run
+        is_one_sentence(run, says)
 
 
 def test_a_clock_that_is_off(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from stores import ACCESS_KEY, SECRET_KEY, Store, bucket_of, publish
 
 import ffbind
 from ffbind.report import describe_system, describe_video, package_version
@@ -36,6 +38,81 @@ def test_installation_as_json(streamer: Callable[..., Any]) -> None:
     assert {"websockets", "msgspec"} <= {package["name"] for package in document.pop("packages")}
     del system["packages"]
     assert document == system
+
+
+@pytest.fixture
+def bucket(minio: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A bucket that streamer.toml and the environment name, in a working folder of its own."""
+    for name in [name for name in os.environ if name.startswith(("STREAMER_", "AWS_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", minio.endpoint)
+    monkeypatch.setenv("STREAMER_S3_ACCESS_KEY", ACCESS_KEY)
+    monkeypatch.setenv("STREAMER_S3_SECRET_KEY", SECRET_KEY)
+    name = bucket_of(minio)
+    (tmp_path / "streamer.toml").write_text(f'storage_backend = "s3"\ns3_bucket = "{name}"\n')
+    monkeypatch.chdir(tmp_path)
+    return name
+
+
+def test_the_bucket_of_the_settings_is_asked(bucket: str, minio: Store, streamer: Callable[..., Any]) -> None:
+    run = streamer("doctor")
+    assert (run.status, run.err) == (0, "")
+    facts = dict(line.split(":", 1) for line in run.out.splitlines() if ":" in line)
+    assert facts["Bucket"].strip() == f"s3://{bucket}/ at {minio.endpoint} (signed)"
+    assert facts["The store"].strip() == "answers: the bucket, the keys and the clock are right"
+    assert json.loads(streamer("doctor", "--json").out)["bucket"] == {
+        "where": f"s3://{bucket}/ at {minio.endpoint} (signed)",
+        "listable": True,
+        "problem": None,
+    }
+
+
+def test_a_bucket_that_may_be_read_and_not_listed(
+    bucket: str, minio: Store, streamer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(minio, bucket)
+    monkeypatch.delenv("STREAMER_S3_ACCESS_KEY")
+    monkeypatch.delenv("STREAMER_S3_SECRET_KEY")
+    monkeypatch.setenv("STREAMER_S3_CREDENTIALS", "anonymous")
+    run = streamer("doctor")
+    assert run.status == 0
+    assert "it may not be listed, which is no need" in run.out
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"STREAMER_S3_BUCKET": "no-such-bucket"}, "There is no bucket no-such-bucket"),
+        ({"STREAMER_S3_SECRET_KEY": "not-the-secret"}, "the secret key does not fit the access key"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "no connection could be made"),
+        ({"STREAMER_S3_ENDPOINT": "localhost:9000"}, "the endpoint must be http:// or https://"),
+        ({"STREAMER_S3_BUCKET": "a/b"}, "'a/b' is not the name of a bucket"),
+        (
+            {"AWS_ACCESS_KEY_ID": "x", "STREAMER_S3_ACCESS_KEY": "", "STREAMER_S3_SECRET_KEY": ""},
+            "only one is set",
+        ),
+        ({"STREAMER_S3_CONNECTIONS": "many"}, "must be a whole number"),
+    ],
+)
+def test_a_bucket_that_cannot_be_served_is_a_finding(
+    bucket: str,
+    streamer: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    says: str,
+) -> None:
+    monkeypatch.setenv("STREAMER_S3_TRIES", "1")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    run = streamer("doctor")
+    assert (run.status, run.err) == (1, "")
+    (finding,) = [line for line in run.out.splitlines() if line.startswith("error: ")]
+    assert finding.startswith(
+        ("error: the bucket cannot be served: ", "error: the settings of the server cannot be used: ")
+    )
+    assert says in finding
+    assert not any(secret in run.out for secret in (ACCESS_KEY, SECRET_KEY, "not-the-secret"))
+    assert says in json.loads(streamer("doctor", "--json").out)["bucket"]["problem"]
 
 
 @pytest.mark.parametrize("name", ["plain.mp4", "dash.mp4", "cut_start.mp4", "turned.mp4"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -303,3 +304,47 @@ def test_a_run_that_was_killed_is_gone_on_with(
         assert summary == "3 of 4 had their index already"
         assert len(names(cache)) == 4
         assert Path(written).parent == cache
+
+
+@pytest.mark.parametrize("where", ["folder", "beside"])
+def test_ctrl_c_says_how_many_were_saved_and_how_to_go_on(
+    where: str, minio: Store, bucket: str, folder: Path, tmp_path: Path
+) -> None:
+    """The real command, while the store keeps the last video back, and so a thread busy: it ends all the same."""
+    cache = tmp_path / "indexes"
+    places = ["--beside"] if where == "beside" else ["--cache", str(cache)]
+    command = [sys.executable, "-m", "streamer_cli", "index", *places, "--jobs", "1", f"s3://{bucket}/cam/"]
+    last = names(folder)[-1]
+    waits = threading.Event()
+
+    def plan(request: Request) -> Fault | None:
+        if not request.target.endswith(last):
+            return None
+        waits.set()
+        return Fault(Kind.LATE, seconds=3600)
+
+    def written() -> list[str]:
+        return (
+            names(cache)
+            if where == "folder"
+            else [key for key in objects(minio, bucket) if key.endswith(".ffindex")]
+        )
+
+    with run_faulty(minio, plan=plan) as faulty:
+        environment = {**os.environ, "AWS_ENDPOINT_URL": faulty.endpoint.url}
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert waits.wait(60)
+        process.send_signal(signal.SIGINT)
+        out, problems = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert problems == (
+            "streamer: interrupted; 3 of 4 indexes were saved; the same command goes on with the others\n"
+        )
+        assert len(out.splitlines()) in (2, 3)  # the last name may not have been printed yet
+        assert len(written()) == 3
+        faulty.endpoint.plan = lambda request: None
+        run = subprocess.run(command, env=environment, capture_output=True, check=True, text=True)
+        assert run.stdout.splitlines()[-1] == "3 of 4 had their index already"
+        assert len(written()) == 4

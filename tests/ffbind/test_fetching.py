@@ -8,12 +8,13 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from queue import Queue
 
 import pytest
 from far import FarSource
 
 from ffbind.errors import ArgumentError, ClosedError, SourceChangedError, SourceError
-from ffbind.fetching import Cost, FetchingSource, FetchSettings
+from ffbind.fetching import Cost, DroppedReadError, FetchingSource, FetchSettings
 
 K = 1024
 DATA = random.Random(0).randbytes(4 << 20)
@@ -399,3 +400,94 @@ def test_a_source_with_a_cache_says_what_a_read_cost() -> None:
     assert source.read_at(0, 100) == DATA[:100]
     assert source.read_at(200, 100) == DATA[200:300]
     assert (source.reads, source.bytes) == (source.used_reads, source.used_bytes) == (2, 70)
+
+
+class Shared(FarSource):
+    """A source of many readers: what is asked for ahead waits until it is hurried or dropped."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.ahead: dict[int, Held] = {}
+
+    def read_counted(self, offset: int, length: int) -> tuple[memoryview, Cost]:
+        return self.read_at(offset, length), Cost(1, length)
+
+    def ask_ahead(self, offset: int, length: int) -> Held:
+        held = self.ahead[offset] = Held(self, offset, length)
+        with self._changed:
+            self._changed.notify_all()
+        return held
+
+    def wait_for_ahead(self, *offsets: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: all(offset in self.ahead for offset in offsets), 60)
+
+
+class Held:
+    def __init__(self, source: Shared, offset: int, length: int) -> None:
+        self._read = source.read_counted, offset, length
+        self._told: Queue[str] = Queue()
+
+    def result(self) -> tuple[memoryview, Cost]:
+        if self._told.get(timeout=60) == "drop":
+            raise DroppedReadError("nobody waited")
+        read, offset, length = self._read
+        return read(offset, length)
+
+    def hurry(self) -> None:
+        self._told.put("hurry")
+
+    def drop(self) -> None:
+        self._told.put("drop")
+
+
+def test_a_shared_source_is_told_what_is_waited_for_and_what_is_let_go_of() -> None:
+    shared = Shared(DATA)
+    source = FetchingSource(shared, FetchSettings(at_once=3, gap=0))
+    source.expect([(0, 100), (K, 100), (2 * K, 100)])
+    shared.wait_for_ahead(0, K, 2 * K)
+    assert not shared.requests
+    assert source.read_at(K + 10, 5) == DATA[K + 10 : K + 15]
+    assert shared.requests == [(K, 100)]
+    # A jump: what does not follow any more is let go of, what does follow stays.
+    source.expect([(2 * K, 100), (9 * K, 100)])
+    shared.wait_for_ahead(9 * K)
+    assert source.read_ranges([(9 * K, 100), (2 * K, 100)]) == [
+        DATA[9 * K : 9 * K + 100],
+        DATA[2 * K : 2 * K + 100],
+    ]
+    # What was let go of is like what was never asked for.
+    assert source.read_at(0, 100) == DATA[:100]
+    assert sorted(shared.requests) == [(0, 100), (K, 100), (2 * K, 100), (9 * K, 100)]
+
+
+def test_a_read_that_comes_to_need_what_was_let_go_of_asks_anew() -> None:
+    """Whether it comes before or after the source has let go of it."""
+    shared = Shared(DATA)
+    source = FetchingSource(shared, FetchSettings(at_once=1, gap=0))
+    for place in range(50):
+        start = place * K
+        source.expect([(start, 100)])
+        with ThreadPoolExecutor(1) as executor:
+            read = executor.submit(source.read_at, start, 100)
+            source.expect([])
+            assert read.result() == DATA[start : start + 100]
+    assert shared.requests == [(place * K, 100) for place in range(50)]
+
+
+def test_what_is_wanted_does_not_wait_for_a_thread_that_fetches_ahead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ffbind.fetching._LARGEST", 100)
+    far, source = make(at_once=2, gap=0)
+    far.hold()
+    source.expect([(n * K, 100) for n in range(10)])
+    far.wait_for(2)
+    with ThreadPoolExecutor(1) as executor:
+        read = executor.submit(source.read_some, 50 * K, 100, 300)
+        far.wait_for(5)
+        assert sorted(far.requests[2:]) == [(50 * K, 100), (50 * K + 100, 100), (50 * K + 200, 100)]
+        far.answer()
+        assert read.result() == DATA[50 * K : 50 * K + 100]
+    settle(far)
+    assert far.most_at_once == 5

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 
 import pytest
+from minio.credentials.providers import StaticProvider
+from minio.minioadmin import MinioAdmin
 from stores import ACCESS_KEY, SECRET_KEY, bucket_of, bucket_settings
 
 import ffbind
@@ -72,8 +74,10 @@ async def test_an_object_replaced_between_frames_is_told(minio, bucket, videos, 
     ("changes", "words"),
     [
         ({"s3_bucket": "no-such-bucket"}, "There is no bucket no-such-bucket"),
+        ({"s3_access_key": "nobody-here"}, "does not know the access key"),
         ({"s3_secret_key": "not-the-secret"}, "the secret key does not fit"),
-        ({"s3_endpoint": "http://127.0.0.1:1"}, "no connection could be made"),
+        ({"s3_session_token": "not-a-token"}, "the session token is not valid"),
+        ({"s3_endpoint": "http://127.0.0.1:1", "s3_tries": 1}, "no connection could be made"),
     ],
 )
 async def test_a_bucket_that_cannot_be_served_is_one_sentence_at_the_start(
@@ -83,3 +87,56 @@ async def test_a_bucket_that_cannot_be_served_is_one_sentence_at_the_start(
         await Server(settings(minio, bucket, **changes)).start()
     assert words in str(caught.value)
     assert not any(secret in str(caught.value) for secret in (ACCESS_KEY, SECRET_KEY, "not-the-secret"))
+
+
+async def test_https_asked_of_a_store_that_speaks_http_is_one_sentence_at_the_start(minio, bucket) -> None:
+    chosen = settings(minio, bucket, s3_endpoint=minio.endpoint.replace("http:", "https:"))
+    with pytest.raises(StartError, match="it does not speak https; write http://"):
+        await Server(chosen).start()
+
+
+async def test_another_region_is_one_sentence_at_the_start(versitygw) -> None:
+    with pytest.raises(StartError, match="set the region of the bucket"):
+        await Server(settings(versitygw, bucket_of(versitygw), s3_region="eu-west-9")).start()
+
+
+async def test_what_the_store_refuses_is_one_sentence_on_the_wire(minio, bucket, connect) -> None:
+    """Without permission the server starts, as not to list is fine; keys may be taken back while it runs, and the bucket removed."""
+    admin = MinioAdmin(
+        endpoint=minio.endpoint.removeprefix("http://"),
+        credentials=StaticProvider(ACCESS_KEY, SECRET_KEY),
+        region="us-east-1",
+        secure=False,
+    )
+    admin.user_add("somebody", "the-password")
+    chosen = settings(minio, bucket, s3_access_key="somebody", s3_secret_key="the-password")
+    empty = bucket_of(minio)
+    async with (
+        Server(chosen) as server,
+        Server(settings(minio, empty)) as other,
+        connect(server.info.url) as client,
+        connect(other.info.url) as watcher,
+    ):
+
+        async def told(client) -> tuple[str, str]:
+            await client.send({"type": "SetVideo", "path": "a.mp4"})
+            answer = await client.message()
+            assert (answer["type"], answer["ok"]) == ("VideoSet", False)
+            answer = await client.message()
+            assert answer["type"] == "Error"
+            assert "\n" not in answer["message"]
+            secrets = (ACCESS_KEY, SECRET_KEY, "somebody", "the-password")
+            assert not any(secret in answer["message"] for secret in secrets)
+            return answer["code"], answer["message"]
+
+        code, text = await told(client)
+        assert code == "forbidden"
+        assert "does not let these credentials read a.mp4" in text
+        admin.user_remove("somebody")
+        code, text = await told(client)
+        assert code == "forbidden"
+        assert "does not know the access key" in text
+        minio.admin().remove_bucket(bucket_name=empty)
+        code, text = await told(watcher)
+        assert code == "not_found"
+        assert f"There is no bucket {empty}" in text

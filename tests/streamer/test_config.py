@@ -59,7 +59,7 @@ def test_each_setting_by_its_variable() -> None:
             "STREAMER_STORAGE_BACKEND": "local",
             "STREAMER_LOCAL_PATH": "/videos",
             "STREAMER_FOLLOW_SYMLINKS": "yes",
-            "STREAMER_S3_BUCKET": "b",
+            "STREAMER_S3_BUCKET": "videos",
             "STREAMER_S3_REGION": "eu-central-1",
             "STREAMER_JPEG_QUALITY": "95",
             "STREAMER_WORKERS": "3",
@@ -80,7 +80,7 @@ def test_each_setting_by_its_variable() -> None:
         listen_addr="[::1]:0",
         local_path=Path("/videos"),
         follow_symlinks=True,
-        s3_bucket="b",
+        s3_bucket="videos",
         s3_region="eu-central-1",
         jpeg_quality=95,
         workers=3,
@@ -103,13 +103,13 @@ def test_plain_names_are_accepted_and_the_prefixed_ones_win() -> None:
         "LISTEN_ADDR": "127.0.0.1:1",
         "STORAGE_BACKEND": "local",
         "LOCAL_PATH": "/a",
-        "S3_BUCKET": "b",
+        "S3_BUCKET": "videos",
         "S3_REGION": "r",
         "JPEG_QUALITY": "70",
     }
     settings = from_environment(plain)
     assert (settings.address, settings.local_path) == (("127.0.0.1", 1), Path("/a"))
-    assert (settings.s3_bucket, settings.s3_region, settings.jpeg_quality) == ("b", "r", 70)
+    assert (settings.s3_bucket, settings.s3_region, settings.jpeg_quality) == ("videos", "r", 70)
     assert from_environment({**plain, "STREAMER_JPEG_QUALITY": "71"}).jpeg_quality == 71
     # Only the names of the original design: WORKERS or LOG_LEVEL may well be another program's.
     assert from_environment({"LOG_LEVEL": "nonsense", "WORKERS": "x"}) == Settings()
@@ -130,8 +130,8 @@ def test_overrides_win_and_none_is_no_override() -> None:
         ({"listen_addr": "localhost:-1"}, "HOST:PORT"),
         ({"listen_addr": "::1:3000"}, "brackets"),
         ({"storage_backend": "s3"}, "s3_bucket: no bucket is named"),
-        ({"storage_backend": "s3", "s3_bucket": "b", "s3_endpoint": "minio:9000"}, "s3_endpoint: "),
-        ({"storage_backend": "s3", "s3_bucket": "b", "s3_access_key": "k"}, "s3_access_key: "),
+        ({"storage_backend": "s3", "s3_bucket": "videos", "s3_endpoint": "minio:9000"}, "s3_endpoint: "),
+        ({"storage_backend": "s3", "s3_bucket": "videos", "s3_access_key": "k"}, "s3_access_key: "),
         ({"s3_tries": 0}, "s3_tries is 0"),
         ({"storage_backend": "ftp"}, "must be local or s3"),
         ({"index_cache": "on"}, "must be off, read or write"),

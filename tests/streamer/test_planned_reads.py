@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from faults import run_faulty
 from linear import picture_hash
 from stores import Store, bucket_of, bucket_settings
 
@@ -100,3 +102,65 @@ async def test_frames_of_the_server(minio: Store, bucket: str, far: Path, connec
         assert storage.requests - before[0] == fetcher.store_reads - before[1] == 1 + len(expected)
         first = int(samples["size"][0])
         assert fetcher.store_bytes - before[2] == runs + first
+
+
+# Stepping at 30 frames a second: a GOP lasts one second, so that what comes ahead has fifty times its latency to come
+
+
+def test_stepping_at_30_frames_a_second_waits_for_nothing_after_the_first_gop(
+    minio: Store, bucket: str
+) -> None:
+    with run_faulty(minio, latency=0.02) as slow:
+        storage = slow.store.storage(bucket)
+        source = ObjectSource(storage, storage.stat("far.mp4"))
+        with ffbind.open(source) as video:
+            waits = []
+            for place in range(GOP, 5 * GOP):
+                before = video.stats.waits
+                assert video[place].index == place
+                waits.append(video.stats.waits - before)
+                time.sleep(1 / 30)
+            assert waits[0] >= 1  # the counter counts
+            assert sum(waits[GOP:]) == 0
+
+
+async def test_stepping_through_the_server_waits_for_nothing_after_the_first_gop(
+    minio: Store, bucket: str, far: Path, connect
+) -> None:
+    """While another client jumps about in the same video, in the other lane's videos and in the fetcher that all share."""
+    with ffbind.open(far) as near:
+        samples, order = near.index.samples, near.index.order
+        offsets = samples["offset"][order].tolist()
+        iraps = samples["offset"][samples["irap"][order]].tolist()
+    minio.admin().fput_object(bucket_name=bucket, object_name="other.mp4", file_path=str(far))
+    with run_faulty(minio, latency=0.02) as slow:
+        settings = bucket_settings(slow.store, bucket, workers=2, cache_bytes=0)
+        async with (
+            Server(settings) as server,
+            connect(server.info.url) as client,
+            connect(server.info.url) as other,
+        ):
+            await client.set_video("far.mp4")
+            await other.set_video("other.mp4")
+
+            async def waits() -> int:
+                return sum(each.counters["waits"] for each in await server.stats() if each.path == "far.mp4")
+
+            async def jump() -> None:
+                place = 0
+                while True:
+                    place = (place + 97) % len(offsets)
+                    await other.request(iraps[place], [(offsets[place], place)])
+                    await other.receive()
+
+            jumping = asyncio.create_task(jump())
+            for place in range(GOP, 5 * GOP):
+                if place == 2 * GOP:
+                    before = await waits()
+                    assert before >= 1
+                await client.request(iraps[place], [(offsets[place], place)])
+                message, _ = await client.receive()
+                assert (message["type"], message["index"]) == ("Frame", place)
+                await asyncio.sleep(1 / 30)
+            assert await waits() == before
+            jumping.cancel()

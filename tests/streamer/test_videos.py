@@ -21,7 +21,7 @@ async def registry(videos, tmp_path: Path) -> AsyncIterator[Videos]:
     shutil.copy(videos.folder / "text.mp4", tmp_path / "text.mp4")
     storage = LocalStorage(tmp_path)
     with ThreadPoolExecutor(4) as executor:
-        fetcher = Fetcher(storage, executor, cache_bytes=1 << 20)
+        fetcher = Fetcher(storage, executor, cache_bytes=1 << 20, at_once=4)
         pool = LanePool(
             fetcher, lanes=1, encode_threads=1, videos_per_lane=4, kept_bytes=1 << 25, decode_timeout=30
         )

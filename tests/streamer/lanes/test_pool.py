@@ -4,19 +4,21 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import ffbind
 from ffbind.index import VideoIndex
-from streamer.fetcher import Fetcher
+from streamer.fetcher import Ahead, Fetcher, threads_for
 from streamer.lanes import process
 from streamer.lanes.pool import Failure, LanePool, LaneStartError, LaneVideo, Outcome
-from streamer.storage import LocalStorage
+from streamer.storage import LocalStorage, ObjectInfo
 from streamer.videos import read_index_of
 
 
@@ -53,7 +55,7 @@ class Work:
 async def working(videos: Any, **options: Any) -> AsyncIterator[Work]:
     storage = LocalStorage(videos.folder)
     with ThreadPoolExecutor(2) as executor:
-        fetcher = Fetcher(storage, executor, cache_bytes=1 << 20)
+        fetcher = Fetcher(storage, executor, cache_bytes=1 << 20, at_once=4)
         chosen = {
             "lanes": 1,
             "encode_threads": 1,
@@ -97,6 +99,66 @@ async def test_a_cancelled_job_is_never_answered_and_the_others_are(videos):
         work.decode("last", video, offsets[0], offsets[0])
         await work.wait_for("last")
         assert sorted(key for key in work.outcomes if key != "last") == list(range(0, 60, 2))
+
+
+async def test_what_a_lane_reads_ahead_is_dropped_by_a_jump_and_moved_up_by_a_step(
+    clip: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """With the only place for reads ahead taken: a jump's leavings are never asked for, and what a step needs comes all the same."""
+    (tmp_path / "far.mp4").write_bytes(clip("far_last.mp4").read_bytes())
+    (tmp_path / "slow").write_bytes(bytes(100))
+    with ffbind.open(tmp_path / "far.mp4") as near:
+        samples, order = near.index.samples, near.index.order
+    free = threading.Event()
+
+    class Held(LocalStorage):
+        def read_range(self, info: ObjectInfo, offset: int, length: int) -> bytes:
+            if info.path == "slow":
+                assert free.wait(60)
+            else:
+                asked.append((offset, offset + length))
+            return super().read_range(info, offset, length)
+
+    asked: list[tuple[int, int]] = []
+    storage = Held(tmp_path)
+    with ThreadPoolExecutor(threads_for(1)) as executor:
+        fetcher = Fetcher(storage, executor, cache_bytes=1 << 20, at_once=1)
+        pool = LanePool(
+            fetcher, lanes=1, encode_threads=1, videos_per_lane=4, kept_bytes=1 << 25, decode_timeout=30
+        )
+        await pool.start()
+        try:
+            work = Work(pool, storage)
+            video = work.video("far.mp4")
+            blocking = asyncio.create_task(fetcher.read(storage.stat("slow"), [(0, 100)], ahead=Ahead()))
+
+            async def show(place: int) -> None:
+                row = samples[order[place]]
+                work.decode(place, video, int(row["offset"]), int(samples["offset"][row["irap"]]))
+                await work.wait_for(place)
+                assert isinstance(work.outcomes[place], bytes)
+
+            async def until(waiting: bool) -> None:
+                async with asyncio.timeout(30):
+                    while bool(fetcher._ahead) is not waiting:  # noqa: ASYNC110 - the lane is another process
+                        await asyncio.sleep(0.01)
+
+            for place in range(30, 33):
+                await show(place)
+            await until(True)
+            asked.clear()
+            await show(200)
+            await until(False)
+            assert [start for start, _ in asked] == [samples["offset"][samples["irap"][order[200]]]]
+            for place in range(201, 206):  # the last ones need what was read ahead and waits for a place
+                await show(place)
+            assert asked[-1][1] > samples["offset"][samples["irap"][order[200]] + 30]
+            assert not blocking.done()
+            free.set()
+            await blocking
+        finally:
+            free.set()
+            await pool.stop()
 
 
 async def test_a_dying_lane_fails_the_video_it_worked_on_and_no_other(videos):

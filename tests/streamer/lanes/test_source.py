@@ -8,9 +8,9 @@ import pytest
 
 import ffbind.sources
 from ffbind.errors import SourceChangedError, SourceError
-from ffbind.fetching import CountingSource
+from ffbind.fetching import CountingSource, DroppedReadError, SharedSource
 from streamer.lanes.source import ReadError, RemoteReads, RemoteSource
-from streamer.lanes.wire import Open, Read, ReadDone, ReadFailed
+from streamer.lanes.wire import DropRead, HurryRead, Open, Read, ReadDone, ReadFailed
 
 
 def test_answers_in_any_order_reach_the_thread_that_asked() -> None:
@@ -56,6 +56,22 @@ def test_several_ranges_are_one_question() -> None:
     reads = RemoteReads(answer)
     source = RemoteSource(reads, Open(1, 7, "a.mp4", 6, "id"))
     assert source.read_ranges([(5, 2), (0, 3)]) == [b"ab", b"c"]
+
+
+def test_a_read_ahead_can_be_hurried_and_dropped() -> None:
+    sent: list[Read | HurryRead | DropRead] = []
+    reads = RemoteReads(sent.append)
+    source = RemoteSource(reads, Open(1, 7, "a.mp4", 1000, "id"))
+    assert isinstance(source, SharedSource)
+    first, second = source.ask_ahead(5, 3), source.ask_ahead(50, 3)
+    first.hurry()
+    second.drop()
+    assert sent == [Read(1, 7, ((5, 3),), True), Read(2, 7, ((50, 3),), True), HurryRead(1), DropRead(2)]
+    reads.failed(ReadFailed(2, "cancelled", "nobody waited", True))
+    reads.done(ReadDone(1, (3,), 1, 70), memoryview(b"abc"))
+    assert first.result() == (b"abc", (1, 70))
+    with pytest.raises(DroppedReadError):
+        second.result()
 
 
 @pytest.mark.parametrize(

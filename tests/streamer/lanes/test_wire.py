@@ -29,6 +29,9 @@ FROM_LANE = [
     wire.Picture(3, wire.Effort(1, 2, 3, 4, 5, 6, 7, 2**40)),
     wire.Failed(3, "corrupt_sample", "damaged"),
     wire.Read(4, 2, ((0, 10), (2**40, 5))),
+    wire.Read(5, 2, ((0, 10),), True),
+    wire.HurryRead(5),
+    wire.DropRead(5),
     wire.Stats(5, {2: {"decoders_opened": 1}}),
 ]
 

@@ -99,15 +99,15 @@ def test_variables_and_their_order() -> None:
         ("S3_ENDPOINT", "http://a"),
     ]
     variables: dict[str, str] = {}
-    assert S3Options.from_environment("b", variables) == S3Options(bucket="b")
+    assert S3Options.from_environment("videos", variables) == S3Options(bucket="videos")
     for name, value in order:
         variables[name] = value
-        assert S3Options.from_environment("b", variables).endpoint == value
+        assert S3Options.from_environment("videos", variables).endpoint == value
     for name, value in [("AWS_DEFAULT_REGION", "eu-west-1"), ("AWS_REGION", "eu-north-1")]:
         variables[name] = value
-        assert S3Options.from_environment("b", variables).region == value
+        assert S3Options.from_environment("videos", variables).region == value
     variables["S3_ENDPOINT"] = ""  # empty is not set
-    assert S3Options.from_environment("b", variables).endpoint == "http://b"
+    assert S3Options.from_environment("videos", variables).endpoint == "http://b"
 
 
 def test_the_environment_of_the_process(minio: Store, filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
