@@ -28,6 +28,9 @@ _TAIL = (
     4 << 20
 )  # what is read where moov stands behind the media: all that is left, if it is no more than this
 _NEXT_HEADERS = 64  # read with moov, so that it is known what stands behind it
+_FIRST_SAMPLE = (
+    256 << 10
+)  # read with moov of a source that is far, where media may follow: a camera's key frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,8 @@ def walk_top_level(source: Source, limits: Limits) -> TopLevel:
                     f"box moov at byte {position} says {length} bytes, the file ends after {size - position}"
                 )
             limits.check(length, limits.header_bytes, "bytes of moov")
-            moov = window.read(position, length, length + _NEXT_HEADERS)[header:]
+            follows = _FIRST_SAMPLE if hints is not None and b"mdat" not in first else _NEXT_HEADERS
+            moov = window.read(position, length, length + follows)[header:]
             fragmented = b"mvex" in find(moov, "moov")
         elif box_type == b"moof" and whole:
             moof_bytes += length

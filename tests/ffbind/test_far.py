@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from far import FarSource
-from linear import picture_hash
+from linear import linear_decode, picture_hash
 
 import ffbind
 
@@ -64,12 +64,13 @@ def run_of(video: ffbind.Video, first: int, last: int) -> tuple[int, int]:
 # Opening
 
 
-def _filled(data: bytes, count: int) -> bytes:
-    """The same file with moov larger by a box of `count` bytes."""
+def _filled(data: bytes, count: int, *, inside: bool = True) -> bytes:
+    """The same file with a box of `count` bytes more at the end of moov, or behind it."""
     at = data.index(b"moov") - 4
     (size,) = struct.unpack_from(">I", data, at)
     moov = bytearray(data[at : at + size]) + struct.pack(">I4s", count, b"free") + bytes(count - 8)
-    struct.pack_into(">I", moov, 0, size + count)
+    if inside:
+        struct.pack_into(">I", moov, 0, size + count)
     if at < data.index(b"mdat"):  # what moov points to moves
         place = moov.index(b"stco") + 8
         (entries,) = struct.unpack_from(">I", moov, place)
@@ -219,9 +220,19 @@ def test_what_a_frame_took_is_a_difference_of_counters(data: bytes, clip: Make) 
         assert (near.stats.used_reads, near.stats.used_bytes, near.stats.wait_us) == (0, 0, 0)
 
 
+def test_the_first_frame_behind_a_large_moov_comes_with_it(clip: Make) -> None:
+    data = _filled(clip("far_first.mp4").read_bytes(), 1 << 20)
+    far = FarSource(data)
+    with opened(far) as video:
+        assert len(far.requests) == 2
+        assert picture_hash(video[0]) == linear_decode(clip("far_first.mp4"))[0]
+        assert len(far.requests) == 2
+        assert sum(far.requests[1]) < len(data)
+
+
 def test_the_first_sample_is_looked_at_together_with_the_first_frame(clip: Make) -> None:
     """Whether it brings parameter sets decides how others are read; where opening did not read it, that is a request, once."""
-    far = FarSource(_filled(clip("far_first.mp4").read_bytes(), 1 << 20))
+    far = FarSource(_filled(clip("far_first.mp4").read_bytes(), 1 << 20, inside=False))
     with opened(far) as video, ThreadPoolExecutor(1) as executor:
         far.requests.clear()
         far.hold()
@@ -237,7 +248,7 @@ def test_the_first_sample_is_looked_at_together_with_the_first_frame(clip: Make)
         assert sum(min(far.requests)) == first + length
         video[200]
         assert len(far.requests) == 3
-    far = FarSource(_filled(clip("far_first.mp4").read_bytes(), 1 << 20))
+    far = FarSource(_filled(clip("far_first.mp4").read_bytes(), 1 << 20, inside=False))
     with opened(far) as video:
         far.requests.clear()
         video[5]  # its run begins there
