@@ -1,7 +1,7 @@
 """The decoders of a video: a bounded number of them, parked where they were last used, and GOPs shared out among them.
 
     one frame, or few GOPs   one decoder for a GOP, with as many samples side by side as there are threads
-    many GOPs                GOPs side by side, each by a decoder with one thread
+    many GOPs                GOPs side by side, each by a decoder with one thread; what does not go into that evenly, as above
 
 Either way a GOP's wanted frames are one course (`plan.course`): each picture is decoded once, and only what is needed.
 """
@@ -38,6 +38,7 @@ from .plan import Standing, choose, course, part
 from .reader import SampleReader
 from .references import Verdict
 from .samples import Samples
+from .sharing import share_out
 from .stats import Stats
 from .trace import Trace
 
@@ -57,9 +58,6 @@ _WIDEST = 8
 
 _IN_WORK = 2
 """Samples of one GOP in work for each core: while one is large, or waits for its reference, another has something to do."""
-
-_WIDE_GAIN = 0.85
-"""How well threads inside a GOP do, compared with as many threads that have GOPs of their own."""
 
 _MAX_AROUND = 64
 """Damaged samples in one GOP that are worth the same way again, for what does not depend on them."""
@@ -133,12 +131,10 @@ class EnginePool:
 
     def decode(self, rows: Sequence[int]) -> dict[int, Result]:
         """Decode these rows, ascending, each once. An error that is not one row's own is raised."""
-        groups = self._groups(rows)
-        if self._threads > 1 and self._side_by_side(groups):
-            return self._decode_side_by_side(groups)
-        worker = _Worker(self._engines, self._spare, self._reader(0))
-        results: dict[int, Result] = {}
-        for group in groups:
+        runs, together = self._share_out(self._groups(rows))
+        results = self._decode_side_by_side(runs) if runs else {}
+        worker = _Worker(self._engines, self._wide if runs else self._spare, self._reader(0))
+        for group in together:
             results.update(self._decode_group(group, worker))
         return results
 
@@ -179,30 +175,28 @@ class EnginePool:
         return [list(group) for _, group in groupby(rows, key=iraps.item)]
 
     def _costs(self, groups: Sequence[Sequence[int]]) -> list[int]:
-        iraps = self._samples.iraps
-        return [group[-1] - max(int(iraps[group[0]]), 0) + 1 for group in groups]
+        """Say what each group costs: the bytes from its IRAP on, since what can be left out holds few of them."""
+        iraps, before = self._samples.iraps, self._samples.bytes_before
+        starts = [max(iraps.item(group[0]), 0) for group in groups]
+        return [
+            max(1, before.item(group[-1] + 1) - before.item(start))
+            for start, group in zip(starts, groups, strict=True)
+        ]
 
-    def _side_by_side(self, groups: Sequence[Sequence[int]]) -> bool:
-        """Tell whether GOPs side by side end sooner than one after the other, each with all threads."""
-        if len(groups) < 2:
-            return False
-        loads = [0] * self._threads
-        costs = self._costs(groups)
-        for cost in sorted(costs, reverse=True):
-            loads[loads.index(min(loads))] += cost
-        return max(loads) <= sum(costs) / (_WIDE_GAIN * min(self._threads, _WIDEST))
+    def _share_out(self, groups: list[list[int]]) -> tuple[list[list[list[int]]], list[list[int]]]:
+        """Give runs of groups for a thread each, and the groups that are left to all threads."""
+        if self._threads == 1 or len(groups) < 2:
+            return [], groups
+        moved = self._leave_leading(groups)
+        widest = 1 if self._samples.one_by_one else _WIDEST
+        runs, together = share_out(self._costs(moved), self._threads, widest)
+        if not runs:
+            return [], groups
+        return [[moved[place] for place in run] for run in runs], [moved[place] for place in together]
 
-    def _decode_side_by_side(self, groups: list[list[int]]) -> dict[int, Result]:
-        """Give each thread a run of neighbouring GOPs; who is done first takes from the end of the longest run left."""
-        groups = self._leave_leading(groups)
-        runs: list[deque[list[int]]] = [deque()]
-        share = sum(costs := self._costs(groups)) / self._threads
-        total = 0
-        for group, cost in zip(groups, costs, strict=True):
-            if total >= share * len(runs) and len(runs) < self._threads:
-                runs.append(deque())
-            runs[-1].append(group)
-            total += cost
+    def _decode_side_by_side(self, shares: Sequence[Sequence[list[int]]]) -> dict[int, Result]:
+        """Give each thread a run of groups; who is done first takes from the end of the longest run left."""
+        runs = list(map(deque, shares))
         lock = threading.Lock()
 
         def next_group(mine: deque[list[int]]) -> list[int] | None:
@@ -222,7 +216,7 @@ class EnginePool:
         jobs: list[tuple[deque[list[int]], _Worker]] = []
         taken: list[Engine] = []
         for number, run in enumerate(runs):
-            taken.append(engine := self._lone(run[0][0] if run else 0, taken))
+            taken.append(engine := self._lone(run[0][0], taken))
             jobs.append((run, _Worker([engine], partial(_same, engine), self._reader(number))))
         with ThreadPoolExecutor(len(runs), thread_name_prefix="ffbind") as executor:
             done = list(executor.map(work, jobs))
@@ -258,6 +252,11 @@ class EnginePool:
         if engine.threads != threads and not engine.is_careful:
             engine.reopen(threads)
         return engine
+
+    def _wide(self) -> Engine:
+        """Give a decoder to start anew, with all threads: one that has them already, so that batch after batch opens no more."""
+        wide = [engine for engine in self._engines if engine.threads == self._in_work]
+        return self._least_missed(wide) if wide else self._spare()
 
     def _lone(self, row: int, taken: Sequence[Engine]) -> Engine:
         """Give a decoder with one thread, best one near in front of `row`, that is not taken yet."""

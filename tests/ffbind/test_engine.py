@@ -57,8 +57,12 @@ class Track:
     def decode(self, *rows: int) -> None:
         """Decode rows and compare each with the linear decode."""
         for row, result in self.pool.decode(sorted(rows)).items():
-            assert isinstance(result, ffbind.Frame), result
-            assert picture_hash(result) == self.hashes[row]
+            self.check(row, result)
+
+    def check(self, row: int, result: object) -> None:
+        """Compare what came of a row with the linear decode."""
+        assert isinstance(result, ffbind.Frame), result
+        assert picture_hash(result) == self.hashes[row]
 
     def closure(self, row: int, start: int) -> set[int]:
         """Rows that a picture is made from, itself included, by the references in the headers."""
@@ -187,8 +191,24 @@ def test_leading_pictures_alone_on_several_threads(threads: int, clip: Clip) -> 
     """Each run begins with leading pictures and may be nothing else: they are left to the run before, whatever is left of this one."""
     path = clip("plain.mp4")
     track = Track(path.read_bytes(), linear_decode(path), threads=threads)
-    track.pool._decode_side_by_side(track.pool._groups(track.rasl))
+    groups = track.pool._leave_leading(track.pool._groups(track.rasl))
+    runs = [groups[first::threads] for first in range(min(threads, len(groups)))]
+    assert len(runs) > 1
+    for row, result in track.pool._decode_side_by_side(runs).items():
+        track.check(row, result)
     track.decode(*track.rasl)
+
+
+def test_what_does_not_go_evenly_into_the_threads_is_decoded_by_all_of_them(clip: Clip) -> None:
+    """Three GOPs and two threads: two GOPs side by side by one thread each, then the third by a decoder with several."""
+    path = clip("closed.mp4")
+    track = Track(path.read_bytes(), linear_decode(path), threads=2)
+    rows = [row for row in range(len(track.hashes)) if row < track.iraps[3]]
+    runs, together = track.pool._share_out(track.pool._groups(rows))
+    assert (len(runs), len(together)) == (2, 1)
+    track.decode(*rows)
+    assert {engine.threads for engine in track.pool._engines} == {1, 4}
+    assert track.pool.stats.samples_sent == len(rows)
 
 
 @pytest.mark.parametrize("name", ["slices.mp4", "open_gop.mp4"])
