@@ -77,12 +77,13 @@ class ScanNeeded(Exception):
 class _Worker:
     """A thread's share of the pool while it works: decoders that nobody else uses meanwhile, and a reader.
 
-    `spare` gives one of them that may start anew.
+    `spare` gives one of them that may start anew. `keeps`: wanted pictures are kept, should they be asked for again.
     """
 
     engines: list[Engine]
     spare: Callable[[], Engine]
     reader: SampleReader
+    keeps: bool = True
 
 
 class EnginePool:
@@ -129,11 +130,14 @@ class EnginePool:
         self._engine_bytes = picture * (facts.max_dec_pic_buffering + self._in_work + 2)
         self._share_memory()
 
-    def decode(self, rows: Sequence[int]) -> dict[int, Result]:
-        """Decode these rows, ascending, each once. An error that is not one row's own is raised."""
+    def decode(self, rows: Sequence[int], *, keep: bool = True) -> dict[int, Result]:
+        """Decode these rows, ascending, each once. An error that is not one row's own is raised.
+
+        `keep`: their pictures are kept, should they be asked for again; those that come out on the way are in any case.
+        """
         runs, together = self._share_out(self._groups(rows))
-        results = self._decode_side_by_side(runs) if runs else {}
-        worker = _Worker(self._engines, self._wide if runs else self._spare, self._reader(0))
+        results = self._decode_side_by_side(runs, keep) if runs else {}
+        worker = _Worker(self._engines, self._wide if runs else self._spare, self._reader(0), keep)
         for group in together:
             results.update(self._decode_group(group, worker))
         return results
@@ -194,7 +198,9 @@ class EnginePool:
             return [], groups
         return [[moved[place] for place in run] for run in runs], [moved[place] for place in together]
 
-    def _decode_side_by_side(self, shares: Sequence[Sequence[list[int]]]) -> dict[int, Result]:
+    def _decode_side_by_side(
+        self, shares: Sequence[Sequence[list[int]]], keep: bool = True
+    ) -> dict[int, Result]:
         """Give each thread a run of groups; who is done first takes from the end of the longest run left."""
         runs = list(map(deque, shares))
         lock = threading.Lock()
@@ -217,7 +223,7 @@ class EnginePool:
         taken: list[Engine] = []
         for number, run in enumerate(runs):
             taken.append(engine := self._lone(run[0][0], taken))
-            jobs.append((run, _Worker([engine], partial(_same, engine), self._reader(number))))
+            jobs.append((run, _Worker([engine], partial(_same, engine), self._reader(number), keep)))
         with ThreadPoolExecutor(len(runs), thread_name_prefix="ffbind") as executor:
             done = list(executor.map(work, jobs))
         return {row: result for results in done for row, result in results.items()}
@@ -371,9 +377,11 @@ class EnginePool:
             if row in hoped or display(row) > last_shown:
                 kind = trace[row].kind
                 assert kind is not None
-                frame = samples.keep(row, kind, picture)
+                frame = samples.frame(row, kind, picture)
                 if row in hoped:
                     results[row] = frame
+                if worker.keeps or row not in hoped:
+                    samples.pictures.put(row, frame)
 
         self._run(engine, trace, rows, standing, worker, deliver)
         for row in wanted:

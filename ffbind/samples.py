@@ -265,12 +265,12 @@ class Samples:
 
     # Frames
 
-    def keep(self, row: int, kind: Kind, picture: NativePicture) -> Frame:
-        """Make the frame of a row from its picture, and keep it for a while."""
+    def frame(self, row: int, kind: Kind, picture: NativePicture) -> Frame:
+        """Make the frame of a row from its picture."""
         index, entry = self.index, self.entry(row)
         display: int = self.displays.item(row)
         start, end = index.span(display) if display >= 0 else (nan, nan)
-        frame = Frame(
+        return Frame(
             picture,
             kind=kind,
             offset=self.offset(row),
@@ -283,8 +283,6 @@ class Samples:
             rotation=index.rotation,
             mirrored=index.mirrored,
         )
-        self.pictures.put(row, frame)
-        return frame
 
     def at_place(self, frame: Frame, place: int) -> Frame:
         """Give the same picture as the frame at a place in presentation order (edits may show a picture twice)."""

@@ -60,6 +60,13 @@ _BATCH_BYTES = 256 << 20
 _FIRST_BATCHES = (8, 32)
 """Frames of the first batches where they are wanted one after the other: the first comes soon."""
 
+_STEADY_BYTES = 64 << 20
+_STEADY_FRAMES = 8
+"""Later ones are of so many bytes, or so many frames for each thread, if that is more: new memory costs more than larger ones save."""
+
+_FEW = 128
+"""Frames asked for at once that are kept, should they be asked for again; more would only pass through."""
+
 _READ_AHEAD = 512 << 10
 """Bytes read at a time of what is near: file and memory."""
 
@@ -361,7 +368,7 @@ class Video:
         rows_and_places = (
             (self._index.row_of_display(place), place) for place in map(operator.index, indices)
         )
-        for frame, place in self._in_batches(rows_and_places):
+        for frame, place in self._in_batches(rows_and_places, operator.length_hint(indices)):
             yield self._samples.at_place(frame, place % len(self))
 
     def frame_at_offset(self, offset: int, irap_offset: int | None = None) -> Frame:
@@ -376,7 +383,7 @@ class Video:
     def frames_at_offsets(self, offsets: Iterable[int], irap_offset: int | None = None) -> Iterator[Frame]:
         """Give the pictures whose samples start at these bytes, in the caller's order; see `frame_at_offset`."""
         rows = ((self._row_at_offset(offset, irap_offset), offset) for offset in offsets)
-        for frame, _ in self._in_batches(rows):
+        for frame, _ in self._in_batches(rows, operator.length_hint(offsets)):
             yield frame
 
     def to_numpy(
@@ -582,20 +589,26 @@ class Video:
             return 1
         return max(1, size * 15 // 16 // facts.picture_bytes)  # lines are aligned
 
-    def _in_batches(self, rows: Iterable[tuple[int, int]]) -> Iterator[tuple[Frame, int]]:
-        """Decode rows, each with an address of the caller's, and give their frames in this order: batch by batch, one ahead."""
+    def _in_batches(self, rows: Iterable[tuple[int, int]], count: int) -> Iterator[tuple[Frame, int]]:
+        """Decode rows, each with an address of the caller's, and give their frames in this order: batch by batch, one ahead.
+
+        `count`: how many there are, 0 where that is not known.
+        """
         self._turn.check_process()
-        batches = _batches(iter(rows), min(_BATCH_FRAMES, self._pictures_in(_BATCH_BYTES)))
+        most = min(_BATCH_FRAMES, self._pictures_in(_BATCH_BYTES))
+        steady = min(most, max(_STEADY_FRAMES * self._threads, self._pictures_in(_STEADY_BYTES)))
+        keep = 0 < count <= _FEW
+        batches = _batches(iter(rows), most, steady)
         ahead = ThreadPoolExecutor(1, thread_name_prefix="ffbind-ahead")
         try:
             known = deque(islice(batches, _KNOWN_BATCHES))
             self._fetch(known)
-            results = self._decode([row for row, _ in known[0]]) if known else {}
+            results = self._decode([row for row, _ in known[0]], keep) if known else {}
             while known:
                 batch = known.popleft()
                 known.extend(islice(batches, _KNOWN_BATCHES - len(known)))
                 self._fetch(known)
-                coming = ahead.submit(self._decode, [row for row, _ in known[0]]) if known else None
+                coming = ahead.submit(self._decode, [row for row, _ in known[0]], keep) if known else None
                 for row, address in batch:
                     result = results[row]
                     if isinstance(result, FFbindError):
@@ -611,8 +624,8 @@ class Video:
         if self._ahead is not None:
             self._ahead.batches([[row for row, _ in batch] for batch in batches])
 
-    def _decode(self, rows: Sequence[int]) -> dict[int, Result]:
-        """Decode a batch, each row once; kept ones are not decoded again."""
+    def _decode(self, rows: Sequence[int], keep: bool) -> dict[int, Result]:
+        """Decode a batch, each row once; kept ones are not decoded again. `keep`: these are kept as well."""
         with self._turn:
             self._expect()
             results: dict[int, Result] = {}
@@ -621,23 +634,23 @@ class Video:
                 if frame is not None:
                     self._reused += 1
                     results[row] = frame
-            results.update(self._decode_now(sorted(set(rows) - results.keys())))
+            results.update(self._decode_now(sorted(set(rows) - results.keys()), keep))
             return results
 
-    def _decode_now(self, rows: Sequence[int]) -> dict[int, Result]:
+    def _decode_now(self, rows: Sequence[int], keep: bool = True) -> dict[int, Result]:
         try:
-            return self._pool.decode(rows)
+            return self._pool.decode(rows, keep=keep)
         except ScanNeeded:
             self.scan()
-            return self._pool.decode(rows)
+            return self._pool.decode(rows, keep=keep)
 
 
-def _batches(rows: Iterator[tuple[int, int]], most: int) -> Iterator[list[tuple[int, int]]]:
-    """Split rows, each with its address, into batches of `most`; ascending addresses begin with smaller ones."""
+def _batches(rows: Iterator[tuple[int, int]], most: int, steady: int) -> Iterator[list[tuple[int, int]]]:
+    """Split rows, each with its address, into batches of `most`; ascending addresses into ones of `steady`, the first ones smaller."""
     sizes = iter(_FIRST_BATCHES)
     while batch := list(islice(rows, most)):
         if all(before[1] <= after[1] for before, after in pairwise(batch)):
-            while len(batch) > (size := next(sizes, most)):
+            while len(batch) > (size := min(next(sizes, steady), steady)):
                 yield batch[:size]
                 batch = batch[size:]
         yield batch

@@ -842,3 +842,22 @@ def test_dolby_vision_profile_5_is_refused_for_rgb_and_jpeg(
                 use()
     with ffbind.open(with_dolby_vision(data, 8)) as video:
         assert video[11].to_jpeg()[:2] == b"\xff\xd8"
+
+
+def test_few_frames_asked_for_at_once_are_kept_and_many_pass_through(clip: Clip) -> None:
+    with ffbind.open(clip("far_first.mp4")) as video:
+        assert len(video) > 128
+        for _ in video.frames(range(20)):
+            pass
+        before = video.stats
+        for place in range(20):
+            video[place]
+        assert video.stats.pictures_reused == before.pictures_reused + 20
+        assert video.stats.pictures == before.pictures
+        for _ in video:
+            pass
+        before = video.stats
+        assert before.pictures >= len(video)
+        video[len(video) - 30]
+        assert video.stats.pictures_reused == before.pictures_reused
+        assert video.stats.pictures > before.pictures
