@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import typer
 
 from ffbind.sources import Source, SourceLike
-from streamer.storage import is_bucket_url, is_url, source
+from streamer.storage import HttpSource, ObjectSource, is_bucket_url, is_url, source
 from streamer.storage.ranged import requests_sent
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class CountedSource:
         self._source: Source = source(url)
         self._lock = threading.Lock()
         self.requests = requests_sent() - before
-        self.bytes = 0
+        self.bytes = self._source.head_bytes if isinstance(self._source, (HttpSource, ObjectSource)) else 0
 
     @property
     def size(self) -> int:
@@ -55,9 +55,10 @@ class CountedSource:
         """Read a range; see `ffbind.sources.Source.read_at`."""
         before = requests_sent()  # of this thread
         data = self._source.read_at(offset, length)
+        requests = requests_sent() - before
         with self._lock:
-            self.requests += requests_sent() - before
-            self.bytes += len(data)
+            self.requests += requests
+            self.bytes += len(data) if requests else 0  # what came with the look was counted then
         return data
 
     def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | bytearray | memoryview]:

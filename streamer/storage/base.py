@@ -141,6 +141,11 @@ class ObjectSource:
     def identity(self) -> str:
         return self._info.identity
 
+    @property
+    def head_bytes(self) -> int:
+        """How many bytes came with the look."""
+        return len(self._head)
+
     def read_at(self, offset: int, length: int) -> bytes:
         """Read a range; see `Storage.read_range`."""
         return self.read_counted(offset, length)[0]

@@ -75,6 +75,11 @@ class HttpSource:
         """Requests sent so far, those that failed and those that were redirected included."""
         return self._pool.requests
 
+    @property
+    def head_bytes(self) -> int:
+        """How many bytes came with the look."""
+        return len(self._head)
+
     def read_at(self, offset: int, length: int) -> bytes:
         """Read a range; see `ffbind.sources.Source.read_at`. ReadForbiddenError where the server refuses now."""
         return self.read_counted(offset, length)[0]

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from minio.credentials.providers import StaticProvider
 from minio.minioadmin import MinioAdmin
-from stores import ACCESS_KEY, SECRET_KEY, START_SECONDS, Store, binary, bucket_of, publish
+from stores import ACCESS_KEY, SECRET_KEY, Store, binary, bucket_of, publish
 
 from ffbind.errors import SourceError
 from streamer.storage import (
@@ -237,7 +237,7 @@ def run_with_tls(name: str, folder: Path) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + 60
         while True:  # until it answers something, be it that nobody may ask
             try:
                 urllib.request.urlopen(f"https://{address}/", timeout=5, context=trusted).close()
