@@ -80,7 +80,7 @@ def test_index_and_doctor_say_what_they_say_of_the_file(
     lines = of_url.out.splitlines()
     place = lines.index("Store")
     took = lines.pop(place + 1)
-    assert re.fullmatch(r"  This report took: +\d+ requests?, [\d.]+\s[kM]B", took)
+    assert re.fullmatch(r"This report took: +\d+ requests?, [\d.]+ [kM]B", took)
     assert [line for line in lines if line not in ("Store", "")] == [
         line for line in of_file.out.splitlines() if line
     ]
