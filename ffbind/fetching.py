@@ -222,6 +222,16 @@ class FetchingSource:
             if found is not None:
                 return found
 
+    def at_hand(self, offset: int, most: int) -> memoryview:
+        """Give what is here already from a place on, at most `most` bytes; nothing is asked for."""
+        with self._lock:
+            parts: list[_Part] = []
+            for part in self._parts.cover(offset, min(offset + most, self._size)):
+                if not isinstance(part, _Part) or part.data is None:
+                    break
+                parts.append(part)
+        return cut(parts, offset, offset + most) if parts else memoryview(b"")
+
     def expect(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Fetch `(offset, length)` ranges in the background, in this order; what was expected before and is not in flight is dropped.
 

@@ -190,6 +190,20 @@ class Fetcher:
                 raise copy(part.error) if isinstance(part.error, FFbindError) else part.error
         return [self._cut(parts, start, end) for parts, (start, end) in zip(needed, within, strict=True)]
 
+    def put(self, info: ObjectInfo, offset: int, data: bytes) -> None:
+        """Take in bytes of an object that came some other way; what is at hand or in flight stays as it is."""
+        pieces = self._objects.setdefault(info, Pieces())
+        for piece in list(pieces.cover(offset, offset + len(data))):
+            if isinstance(piece, tuple):
+                start, end = piece
+                part = _Part(start, end)
+                part.begun = True
+                part.done.set_result(None)
+                part.data = memoryview(data)[start - offset : end - offset]
+                pieces.add(part)
+                self._keep(info, part)
+        self._evict()
+
     def forget(self, info: ObjectInfo) -> None:
         """Drop what is known of an object that is no longer used."""
         self._changed.pop(info, None)
@@ -292,8 +306,14 @@ class Fetcher:
         self.store_bytes += part.size
         part.data = memoryview(data)
         if part in self._objects.get(info, ()):
-            self._kept[part] = info
-            self._held += part.size
+            self._keep(info, part)
+        self._evict()
+
+    def _keep(self, info: ObjectInfo, part: _Part) -> None:
+        self._kept[part] = info
+        self._held += part.size
+
+    def _evict(self) -> None:
         while self._held > self._cache_bytes:
             oldest, its = self._kept.popitem(last=False)
             self._held -= oldest.size

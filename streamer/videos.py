@@ -9,25 +9,27 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from ffbind import magic
 from ffbind.errors import CorruptError, FFbindError, NotVideoError, SourceChangedError, UnsupportedError
 from ffbind.fetching import FetchingSource
 from ffbind.index import VideoIndex
 from ffbind.isobmff import read_index
-from ffbind.magic import HEAD_BYTES, name_container
 
 from .fetcher import Fetcher
 from .lanes.pool import Failure, LanePool, LaneVideo, Outcome
 from .messages import Code
-from .storage import ObjectInfo, ObjectSource, SavedIndexes, Storage, StorageError
+from .storage import HEAD_BYTES, ObjectInfo, ObjectSource, SavedIndexes, Storage, StorageError
 
-__all__ = ["OpenError", "Videos", "read_index_of"]
+__all__ = ["OpenError", "Table", "Videos", "read_index_of"]
 
 _log = logging.getLogger(__name__)
 
 IDLE_VIDEOS = 16  # kept after the last connection let go, since viewers come back
+_MEDIA_BYTES = 1 << 20  # that came with a table, and are kept
 PROOF_BYTES = 8 << 20  # of the first sample, which an index from elsewhere says is so long
 
 
@@ -37,6 +39,14 @@ class OpenError(Exception):
     def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class Table(NamedTuple):
+    """An index, packed for the lanes, and what came with it of the media: bytes from the first sample on, at `media_offset`."""
+
+    packed: bytes
+    media_offset: int
+    media: bytes
 
 
 @dataclass(slots=True, eq=False)
@@ -114,16 +124,21 @@ class Videos:
                     # A hint that was wrong, of another version as a rule, is not the client's trouble.
                     self.indexes.refuse(place, path, error)
                     self._fetcher.forget(info)  # what proved it once proves nothing later
-        # Whether a video that is open is still the one that is stored, only the store knows.
-        info = await loop.run_in_executor(self._executor, self._storage.stat, path)
+            info, head = await loop.run_in_executor(self._executor, self._storage.look, path, HEAD_BYTES)
+        else:
+            # Whether a video that is open is still the one that is stored, only the store knows.
+            info, head = await loop.run_in_executor(self._executor, self._storage.stat, path), b""
         self._fetcher.found(info)
-        return await self._use(info)
+        return await self._use(info, head=head)
 
-    async def _use(self, info: ObjectInfo, index: VideoIndex | None = None) -> LaneVideo:
-        """Add a user to a version of a video, which is opened for the first one; by `index`, if there is one."""
+    async def _use(self, info: ObjectInfo, index: VideoIndex | None = None, head: bytes = b"") -> LaneVideo:
+        """Add a user to a version of a video, which is opened for the first one.
+
+        That is done by `index`, if there is one, else by the object's table; `head`: bytes from its start.
+        """
         entry = self._entries.get(info)
         if entry is None:
-            entry = self._entries[info] = _Entry(asyncio.create_task(self._open(info, index)))
+            entry = self._entries[info] = _Entry(asyncio.create_task(self._open(info, index, head)))
         entry.users += 1
         self._entries.move_to_end(info)
         try:
@@ -133,12 +148,15 @@ class Videos:
             self._let_go(info, entry)
             raise
 
-    async def _open(self, info: ObjectInfo, hint: VideoIndex | None) -> LaneVideo:
+    async def _open(self, info: ObjectInfo, hint: VideoIndex | None, head: bytes) -> LaneVideo:
         loop = asyncio.get_running_loop()
         if hint is None:
-            index = await loop.run_in_executor(
-                self._executor, read_index_of, self._storage, info, self.indexes.keep
+            source = ObjectSource(self._storage, info, head)
+            table = await loop.run_in_executor(
+                self._executor, read_index_of, source, info.path, self.indexes.keep
             )
+            index = table.packed
+            self._fetcher.put(info, table.media_offset, table.media)
         else:
             await self._prove(info, hint)
             index = await loop.run_in_executor(self._executor, pickle.dumps, hint, 5)
@@ -191,27 +209,28 @@ def _named(path: str, message: str) -> str:
     return message if path in message else f"{path}: {message}"
 
 
-def read_index_of(storage: Storage, info: ObjectInfo, keep: Callable[[str, VideoIndex], None]) -> bytes:
+def read_index_of(source: ObjectSource, path: str, keep: Callable[[str, VideoIndex], None]) -> Table:
     """Read the sample table (numpy, no native parser), give it to `keep` with the path, and pack it for the lane."""
-    source = FetchingSource(ObjectSource(storage, info))
+    fetching = FetchingSource(source)
     try:
         try:
-            index = read_index(source)
-            keep(info.path, index)
-            return pickle.dumps(index, protocol=5)
+            index = read_index(fetching)
+            keep(path, index)
+            first = int(index.samples["offset"][0]) if len(index.samples) else 0
+            return Table(pickle.dumps(index, protocol=5), first, bytes(fetching.at_hand(first, _MEDIA_BYTES)))
         except NotVideoError:
-            _refuse_streams(source)
+            _refuse_streams(fetching)
             raise
     except (FFbindError, StorageError) as error:
         # Without its frames, which hold all that was read and would live until the collector finds them.
         raise error.with_traceback(None) from None
     finally:
-        source.close()
+        fetching.close()
 
 
 def _refuse_streams(source: FetchingSource) -> None:
     """Say of files that only the library opens why the server does not: their samples are found by a native parser."""
-    container = name_container(bytes(source.read_at(0, HEAD_BYTES))) if source.size else None
+    container = magic.name_container(bytes(source.read_at(0, magic.HEAD_BYTES))) if source.size else None
     if container is not None:
         raise UnsupportedError(
             f"a {container} file is not served, only MP4 and MOV are; put it into MP4 without re-encoding: "

@@ -1,6 +1,7 @@
 """Storage back-ends: where the videos are, behind one small interface."""
 
 from .base import (
+    HEAD_BYTES,
     BadPathError,
     ForbiddenError,
     NotFoundError,
@@ -21,6 +22,7 @@ from .s3 import S3Options, S3OptionsError, S3Storage, WritableS3Storage
 from .url import bucket_and_key, is_bucket_url, is_url, place_of, saved_index, source
 
 __all__ = [
+    "HEAD_BYTES",
     "INDEX_SUFFIX",
     "BadPathError",
     "ForbiddenError",

@@ -97,6 +97,9 @@ class Storage(Protocol):
     def stat(self, path: str) -> ObjectInfo:
         """Look an object up. Raises StorageError, or ffbind's SourceError when the store does not answer."""
 
+    def look(self, path: str, most: int) -> tuple[ObjectInfo, bytes]:
+        """Look an object up, and give its first bytes, at most `most`, where they come with that; raises what `stat` raises."""
+
     def read_range(self, info: ObjectInfo, offset: int, length: int) -> bytes:
         """Read `length` bytes at `offset`; fewer only at the end of the object.
 

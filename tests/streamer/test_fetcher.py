@@ -387,3 +387,21 @@ def test_a_loop_that_ends_leaves_nothing_begun_behind(tmp_path: Path) -> None:
 def test_the_cache_key_is_path_size_and_identity() -> None:
     assert ObjectInfo("a", 1, "x") != ObjectInfo("a", 1, "y")
     assert len({ObjectInfo("a", 1, "x"), ObjectInfo("a", 1, "x")}) == 1
+
+
+async def test_bytes_that_came_another_way_are_not_asked_for(
+    storage: Counted, data: bytes, executor: ThreadPoolExecutor
+) -> None:
+    fetcher = Fetcher(storage, executor, cache_bytes=100 * K, at_once=2)
+    info = storage.stat("a")
+    await fetcher.read(info, [(20 * K, K)])
+    fetcher.put(info, 10 * K, data[10 * K : 40 * K])  # some of it is at hand already
+    assert fetcher.held_bytes == 30 * K
+    assert b"".join(await fetcher.read(info, [(10 * K, 30 * K)])) == data[10 * K : 40 * K]
+    assert storage.requests == [(20 * K, K)]
+    assert b"".join(await fetcher.read(info, [(39 * K, 2 * K)])) == data[39 * K : 41 * K]
+    assert storage.requests[1:] == [(40 * K, K)]
+    fetcher.put(info, 200 * K, data[200 * K : 299 * K])
+    assert fetcher.held_bytes <= 100 * K
+    fetcher.put(info, 400 * K, b"")
+    assert fetcher.held_bytes <= 100 * K

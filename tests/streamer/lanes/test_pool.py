@@ -18,12 +18,17 @@ from ffbind.index import VideoIndex
 from streamer.fetcher import Ahead, Fetcher, threads_for
 from streamer.lanes import process
 from streamer.lanes.pool import Failure, LanePool, LaneStartError, LaneVideo, Outcome
-from streamer.storage import LocalStorage, ObjectInfo
+from streamer.storage import LocalStorage, ObjectInfo, ObjectSource
 from streamer.videos import read_index_of
 
 
 def keep_nothing(path: str, index: VideoIndex) -> None:
     """Save no index."""
+
+
+def table_of(storage: LocalStorage, info: ObjectInfo) -> bytes:
+    """Read a table as the server does."""
+    return read_index_of(ObjectSource(storage, info), info.path, keep_nothing).packed
 
 
 class Work:
@@ -36,7 +41,7 @@ class Work:
 
     def video(self, path: str) -> LaneVideo:
         info = self.storage.stat(path)
-        return self.pool.add_video(info, read_index_of(self.storage, info, keep_nothing))
+        return self.pool.add_video(info, table_of(self.storage, info))
 
     def decode(self, key: Any, video: LaneVideo, offset: int, irap_offset: int) -> Any:
         def done(outcome: Outcome) -> None:
@@ -237,9 +242,7 @@ async def test_videos_beyond_the_bound_are_opened_again_when_needed(videos):
 async def test_opening_tells_what_is_wrong_with_a_video(videos):
     async with working(videos) as work:
         info = work.storage.stat("text.mp4")
-        video = work.pool.add_video(
-            info, read_index_of(work.storage, work.storage.stat("videos/clip.mp4"), keep_nothing)
-        )
+        video = work.pool.add_video(info, table_of(work.storage, work.storage.stat("videos/clip.mp4")))
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         work.pool.open(video, answer.set_result)
         failure = await answer
