@@ -156,7 +156,8 @@ class Videos:
                 self._executor, read_index_of, source, info.path, self.indexes.keep
             )
             index = table.packed
-            self._fetcher.put(info, table.media_offset, table.media)
+            if head:  # of a store; a file is read again as cheaply, and whether it still is the one that was set is seen then
+                self._fetcher.put(info, table.media_offset, table.media)
         else:
             await self._prove(info, hint)
             index = await loop.run_in_executor(self._executor, pickle.dumps, hint, 5)
