@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import Self
 
 import numpy as np
 
@@ -43,6 +46,9 @@ from .source import index_of
 
 __all__ = ["save_indexes"]
 
+
+_LOOK_SECONDS = 0.1
+"""How often it is looked whether an interrupt came, while nothing else happens."""
 
 _SUFFIXES = (".mp4", ".mov", ".m4v")
 """What videos in folders and buckets are called; others are indexed where they are named themselves."""
@@ -90,6 +96,30 @@ class _Saves:
             self._changed.wait_for(lambda: not self._running)
 
 
+class _Interrupts:
+    """Notes Ctrl-C while it is entered, instead of an exception, which is lost where it comes up in what Python calls by itself.
+
+    A second one raises KeyboardInterrupt. Where interrupts are ignored, as in the background of a shell, they stay so.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self._before = signal.getsignal(signal.SIGINT)
+
+    def __enter__(self) -> Self:
+        if self._before is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.came:
+            raise KeyboardInterrupt
+        self.came = True
+
+
 def save_indexes(
     names: Sequence[str], *, folder: Path | None, beside_videos: bool, scan: bool, jobs: int
 ) -> int:
@@ -114,11 +144,11 @@ def save_indexes(
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="index")
     running: dict[Future[str | None], int] = {}
     try:
-        with progress("videos") as bar:
+        with _Interrupts() as interrupts, progress("videos") as bar:
             task = bar.add_task("Indexing", total=len(videos), note="")
             for number, video in enumerate(videos):
                 running[pool.submit(_save, video, folder, beside_videos, scan, saves)] = number
-            for future in as_completed(running):
+            for future in _completed(running, interrupts):
                 number = running[future]
                 try:
                     written = future.result()
@@ -158,6 +188,18 @@ def save_indexes(
     for _, sentence in sorted(failures.items()):
         err.print(f"streamer: {sentence}", markup=False, soft_wrap=True)
     return 1 if failures else 0
+
+
+def _completed(
+    running: Iterable[Future[str | None]], interrupts: _Interrupts
+) -> Iterator[Future[str | None]]:
+    """Give futures as they are done. Raises KeyboardInterrupt soon after an interrupt came."""
+    pending = set(running)
+    while pending:
+        done, pending = wait(pending, _LOOK_SECONDS, FIRST_COMPLETED)
+        if interrupts.came:
+            raise KeyboardInterrupt
+        yield from done
 
 
 def _videos_of(name: str) -> Iterator[str]:
