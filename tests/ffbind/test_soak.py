@@ -28,8 +28,8 @@ def descriptors() -> int:
 
 
 def grows(work: Callable[[], None], rounds: int) -> tuple[int, int]:
-    """Bytes and descriptors that `rounds` of the work leave behind, after as many for warming up as a fifth of them."""
-    for _ in range(max(rounds // 5, 5)):
+    """Bytes and descriptors that `rounds` of the work leave behind, after a fifth of them, or 20, for warming up."""
+    for _ in range(max(rounds // 5, 20)):
         work()
     memory, open_files = resident_bytes(), descriptors()
     for _ in range(rounds):
