@@ -108,7 +108,7 @@ def test_several_ranges_come_side_by_side() -> None:
         far.answer()
         assert read.result() == [DATA[offset : offset + length] for offset, length in ranges]
     assert sorted(far.requests) == ranges
-    assert 3 <= far.most_at_once <= 4
+    assert 3 <= far.most_at_once <= 2 * 3 + 1  # what is wanted comes on top, and the reader fetches too
 
 
 def test_equal_and_overlapping_reads_in_flight_are_one() -> None:
