@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import OURS
+from benchmarks.contenders import OURS, is_ours
 from benchmarks.oracle import Tally
 
 __all__ = ["Goal", "Results", "RowResult", "Runs"]
@@ -75,6 +75,12 @@ class Results:
 
     about: dict[str, Any]
     rows: list[RowResult] = field(default_factory=list)
+
+    @property
+    def ours_are_right(self) -> bool:
+        """True if none of ours gave a wrong frame or an error."""
+        own = [run for row in self.rows for name, run in row.runs.items() if is_ours(name)]
+        return not any(run.tally.wrong or run.tally.errors for run in own)
 
     def save(self, path: Path) -> None:
         """Write as JSON."""

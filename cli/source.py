@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import typer
 
 from ffbind.sources import Source, SourceLike
-from streamer.storage import HttpSource, ObjectSource, is_bucket_url, is_url, source
+from streamer.storage import LookedUpSource, is_bucket_url, is_url, source
 from streamer.storage.ranged import requests_sent
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class CountedSource:
         self._source: Source = source(url)
         self._lock = threading.Lock()
         self.requests = requests_sent() - before
-        self.bytes = self._source.head_bytes if isinstance(self._source, (HttpSource, ObjectSource)) else 0
+        self.bytes = self._source.head_bytes if isinstance(self._source, LookedUpSource) else 0
 
     @property
     def size(self) -> int:

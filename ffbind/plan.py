@@ -189,7 +189,7 @@ def part(
     The others are left to a second course.
     """
     best, fewest = wanted, 0
-    for standing in standings:
+    for standing in standings if len(wanted) > 1 else ():
         if standing is None or linear.start not in standing.starts:
             continue
         before = bisect_left(wanted, standing.position)

@@ -363,15 +363,15 @@ class EnginePool:
             return
         self._stay_exact(worker)
         standings = [engine.standing for engine in worker.engines]
-        wanted = list(part(trace, wanted, standings, keep_following=keeps_following()))
-        engine, trace, rows, standing = self._choose(trace, wanted, worker)
+        now = part(trace, wanted, standings, keep_following=keeps_following())
+        engine, trace, rows, standing = self._choose(trace, now, standings, worker)
         refusal = next((refusal for row in rows if (refusal := trace[row].refusal) is not None), None)
         if refusal is not None:
             raise copy(refusal)
-        hoped = set(wanted)
+        hoped = set(now)
         # Of the others only those shown later are worth their memory: whoever steps on, or iterates, comes to them next.
         display = samples.displays.item
-        last_shown = max(map(display, wanted))
+        last_shown = max(map(display, now))
 
         def deliver(row: int, picture: NativePicture) -> None:
             if row in hoped or display(row) > last_shown:
@@ -384,7 +384,7 @@ class EnginePool:
                     samples.pictures.put(row, frame)
 
         self._run(engine, trace, rows, standing, worker, deliver)
-        for row in wanted:
+        for row in now:
             if row not in results:
                 results[row] = samples.fail(
                     row, UndecodableError("libavcodec put out no picture for this sample")
@@ -505,12 +505,18 @@ class EnginePool:
         return near
 
     def _choose(
-        self, trace: Trace, wanted: list[int], worker: _Worker
+        self,
+        trace: Trace,
+        wanted: Sequence[int],
+        standings: Sequence[Standing | None],
+        worker: _Worker,
     ) -> tuple[Engine, Trace, Sequence[int], Standing | None]:
-        """Choose the decoder with the least to do: it, what it goes by, the rows to send, and where it stands (None: it starts)."""
+        """Choose the decoder with the least to do: it, what it goes by, the rows to send, and where it stands (None: it starts).
+
+        `standings`: of the worker's decoders, in their order.
+        """
         keep_following = keeps_following()
-        engines = list(worker.engines)
-        standings = [engine.standing for engine in engines]
+        engines = worker.engines
         place, rows = choose(trace, wanted, standings, keep_following=keep_following)
         if (
             rows is None

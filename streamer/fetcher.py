@@ -105,9 +105,8 @@ class Fetcher:
         self._executor = executor
         self._cache_bytes = cache_bytes
         self._at_once = at_once
-        self._wanted: deque[tuple[ObjectInfo, _Part]] = (
-            deque()
-        )  # neither begun nor dropped: those that are were moved
+        # Neither begun nor dropped: those that are were moved.
+        self._wanted: deque[tuple[ObjectInfo, _Part]] = deque()
         self._ahead: deque[tuple[ObjectInfo, _Part]] = deque()
         self._wanted_in_flight = self._ahead_in_flight = 0
         self._objects: dict[ObjectInfo, Pieces[_Part]] = {}

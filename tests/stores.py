@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from minio import Minio
+from minio.credentials.providers import StaticProvider
+from minio.minioadmin import MinioAdmin
 
 from streamer.config import Settings
 from streamer.storage import Patience, S3Options, S3Storage, Storage
@@ -31,6 +33,15 @@ class Store:
     def admin(self) -> Minio:
         """A client that may write."""
         return servers.client(self.endpoint, ACCESS_KEY, SECRET_KEY)
+
+    def accounts(self) -> MinioAdmin:
+        """Who makes and removes users; of MinIO only."""
+        return MinioAdmin(
+            endpoint=self.endpoint.removeprefix("http://"),
+            credentials=StaticProvider(ACCESS_KEY, SECRET_KEY),
+            region="us-east-1",
+            secure=False,
+        )
 
     def storage(self, bucket: str, *, prefix: str = "", patience: Patience | None = None) -> S3Storage:
         """The back-end under test in front of a bucket."""

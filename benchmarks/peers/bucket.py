@@ -19,12 +19,20 @@ class Files:
     def __init__(self, block: int) -> None:
         import s3fs  # in the peers' environment only, which url_of is used outside of
 
+        self._open: Any = None
         self._system = s3fs.S3FileSystem(default_block_size=block, default_cache_type="readahead")
 
     def open(self, path: str) -> Any:
-        """Open an object; what is known of it from before is forgotten."""
+        """Open an object, until `close`; what is known of it from before is forgotten."""
         self._system.invalidate_cache()
-        return self._system.open(path, "rb")
+        self._open = self._system.open(path, "rb")
+        return self._open
+
+    def close(self) -> None:
+        """Close what is open; nothing may be."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
 
     @staticmethod
     def versions() -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from benchmarks.peers.bucket import Files, url_of
 from benchmarks.peers.pyav import PyAV
@@ -18,21 +17,17 @@ class RemotePyAV(PyAV):
     def __init__(self, block: int | None) -> None:
         super().__init__("SLICE")
         self._files = None if block is None else Files(block)
-        self._file: Any = None
 
     def versions(self) -> dict[str, str]:
         return super().versions() | ({} if self._files is None else self._files.versions())
 
     def open(self, path: str, threads: int, form: str) -> None:
-        if self._files is not None:
-            self._file = self._files.open(path)
-        super().open(url_of(path) if self._file is None else self._file, threads, form)
+        super().open(url_of(path) if self._files is None else self._files.open(path), threads, form)
 
     def close(self) -> None:
         super().close()
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._files is not None:
+            self._files.close()
 
 
 if __name__ == "__main__":

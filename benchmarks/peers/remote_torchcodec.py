@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from benchmarks.peers.bucket import Files
 from benchmarks.peers.torchcodec import TorchCodec
@@ -22,20 +21,16 @@ class RemoteTorchCodec(TorchCodec):
 
     def __init__(self, block: int) -> None:
         self._files = Files(block)
-        self._file: Any = None
 
     def versions(self) -> dict[str, str]:
         return super().versions() | self._files.versions()
 
     def open(self, path: str, threads: int, form: str) -> None:
-        self._file = self._files.open(path)
-        super().open(self._file, threads, form)
+        super().open(self._files.open(path), threads, form)
 
     def close(self) -> None:
         super().close()
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._files.close()
 
 
 if __name__ == "__main__":

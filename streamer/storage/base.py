@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -14,6 +15,7 @@ __all__ = [
     "HEAD_BYTES",
     "BadPathError",
     "ForbiddenError",
+    "LookedUpSource",
     "NotFoundError",
     "ObjectInfo",
     "ObjectPage",
@@ -125,11 +127,46 @@ def too_large(path: str, most: int) -> SourceError:
     return SourceError(f"{path} has more than {most} bytes; it is not what was looked for")
 
 
-class ObjectSource:
-    """One stored object as a `Source` of ffbind, pinned to the identity it had when it was looked up.
+class LookedUpSource(ABC):
+    """A `Source` of ffbind for what was looked up by reading its first bytes: reads within them cost no request."""
 
-    `head`: bytes from its start that came with the look; reads within them cost no request.
-    """
+    _head = b""
+    """What came with the look; set by who looks."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int: ...
+    @property
+    @abstractmethod
+    def identity(self) -> str: ...
+
+    @property
+    def head_bytes(self) -> int:
+        """How many bytes came with the look."""
+        return len(self._head)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read a range; see `ffbind.sources.Source.read_at`. ReadForbiddenError where the store refuses now."""
+        return self.read_counted(offset, length)[0]
+
+    def read_counted(self, offset: int, length: int) -> tuple[bytes, Cost]:
+        """Read a range, and say what that took; see `ffbind.fetching.CountingSource`."""
+        if 0 <= offset <= offset + length <= len(self._head):
+            return self._head[offset : offset + length], Cost(0, 0)
+        data = self._read(offset, length)
+        return data, Cost(1, len(data))
+
+    def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | bytearray | memoryview]:
+        """Read several ranges, one after the other."""
+        return [self.read_at(offset, length) for offset, length in ranges]
+
+    @abstractmethod
+    def _read(self, offset: int, length: int) -> bytes:
+        """Ask the store for a range of just the version that was looked up."""
+
+
+class ObjectSource(LookedUpSource):
+    """One stored object, pinned to the identity it had when it was looked up. `head`: bytes from its start that came with the look."""
 
     def __init__(self, storage: Storage, info: ObjectInfo, head: bytes = b"") -> None:
         self._storage = storage
@@ -144,25 +181,8 @@ class ObjectSource:
     def identity(self) -> str:
         return self._info.identity
 
-    @property
-    def head_bytes(self) -> int:
-        """How many bytes came with the look."""
-        return len(self._head)
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Read a range; see `Storage.read_range`."""
-        return self.read_counted(offset, length)[0]
-
-    def read_counted(self, offset: int, length: int) -> tuple[bytes, Cost]:
-        """Read a range, and say what that took; see `ffbind.fetching.CountingSource`."""
-        if 0 <= offset <= offset + length <= len(self._head):
-            return self._head[offset : offset + length], Cost(0, 0)
-        data = self._storage.read_range(self._info, offset, length)
-        return data, Cost(1, len(data))
-
-    def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | bytearray | memoryview]:
-        """Read several ranges, one after the other."""
-        return [self.read_at(offset, length) for offset, length in ranges]
+    def _read(self, offset: int, length: int) -> bytes:
+        return self._storage.read_range(self._info, offset, length)
 
 
 def check_path(path: str) -> str:

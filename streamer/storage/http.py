@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from urllib3.response import BaseHTTPResponse
 
 from ffbind.errors import ArgumentError, SourceError
-from ffbind.fetching import Cost
 
-from .base import HEAD_BYTES, ForbiddenError, NotFoundError, ReadForbiddenError, StorageError
+from .base import HEAD_BYTES, ForbiddenError, LookedUpSource, NotFoundError, ReadForbiddenError, StorageError
 from .ranged import Patience, Pool, Refused, Version, explain_fault, may_pass, read_range, tried
 
 __all__ = ["HttpSource"]
@@ -21,7 +20,7 @@ REDIRECTS = 5
 _SIZE = re.compile(r"bytes (?:\d{1,20}-\d{1,20}|\*)/(\d{1,20})")
 
 
-class HttpSource:
+class HttpSource(LookedUpSource):
     """A file that a web server sends in ranges.
 
     The first request, for the first bytes, finds size and version: the strong ETag, else the date of the last change. Reads within
@@ -75,25 +74,8 @@ class HttpSource:
         """Requests sent so far, those that failed and those that were redirected included."""
         return self._pool.requests
 
-    @property
-    def head_bytes(self) -> int:
-        """How many bytes came with the look."""
-        return len(self._head)
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Read a range; see `ffbind.sources.Source.read_at`. ReadForbiddenError where the server refuses now."""
-        return self.read_counted(offset, length)[0]
-
-    def read_counted(self, offset: int, length: int) -> tuple[bytes, Cost]:
-        """Read a range, and say what that took; see `ffbind.fetching.CountingSource`."""
-        if 0 <= offset <= offset + length <= len(self._head):
-            return self._head[offset : offset + length], Cost(0, 0)
-        data = read_range(self._version, offset, length, self._ask, self._patience, self._describe)
-        return data, Cost(1, len(data))
-
-    def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | bytearray | memoryview]:
-        """Read several ranges, one after the other."""
-        return [self.read_at(offset, length) for offset, length in ranges]
+    def _read(self, offset: int, length: int) -> bytes:
+        return read_range(self._version, offset, length, self._ask, self._patience, self._describe)
 
     def _get(self, first: int, last: int, more: Mapping[str, str]) -> BaseHTTPResponse:
         headers = {**self._headers, **more, "Range": f"bytes={first}-{last}"}

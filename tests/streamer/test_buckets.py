@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 
 import pytest
-from minio.credentials.providers import StaticProvider
-from minio.minioadmin import MinioAdmin
 from stores import ACCESS_KEY, SECRET_KEY, bucket_of, bucket_settings
 
 import ffbind
@@ -102,12 +100,7 @@ async def test_another_region_is_one_sentence_at_the_start(versitygw) -> None:
 
 async def test_what_the_store_refuses_is_one_sentence_on_the_wire(minio, bucket, connect) -> None:
     """Without permission the server starts, as not to list is fine; keys may be taken back while it runs, and the bucket removed."""
-    admin = MinioAdmin(
-        endpoint=minio.endpoint.removeprefix("http://"),
-        credentials=StaticProvider(ACCESS_KEY, SECRET_KEY),
-        region="us-east-1",
-        secure=False,
-    )
+    admin = minio.accounts()
     admin.user_add("somebody", "the-password")
     chosen = settings(minio, bucket, s3_access_key="somebody", s3_secret_key="the-password")
     empty = bucket_of(minio)

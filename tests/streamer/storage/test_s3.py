@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from minio.credentials.providers import StaticProvider
-from minio.minioadmin import MinioAdmin
 from stores import ACCESS_KEY, SECRET_KEY, Store, binary, bucket_of, publish
 
 from ffbind.errors import SourceError
@@ -149,12 +147,7 @@ def test_a_clock_that_is_off(minio: Store, versitygw: Store, monkeypatch: pytest
 
 def test_credentials_without_permission(minio: Store, filled: str) -> None:
     """A user of the store whom no policy lets do anything: not to list is fine, not to read is told."""
-    admin = MinioAdmin(
-        endpoint=minio.endpoint.removeprefix("http://"),
-        credentials=StaticProvider(ACCESS_KEY, SECRET_KEY),
-        region="us-east-1",
-        secure=False,
-    )
+    admin = minio.accounts()
     admin.user_add("somebody", "the-password")
     options = minio.options(filled, patience=QUICK)
     storage = S3Storage(dataclasses.replace(options, access_key="somebody", secret_key="the-password"))
