@@ -78,10 +78,12 @@ class Engine:
         standing: Standing | None,
         reader: SampleReader,
         deliver: Callable[[int, NativePicture], None],
-    ) -> None:
+        go_on: Callable[[int], bool] | None = None,
+    ) -> int:
         """Decode these rows of a trace: a course from `standing`, which is this decoder's, or None for a start at the trace's IRAP.
 
-        Pictures are delivered in the order of the rows, each exact. Raises DamageFound, SourceError, UnsupportedError, DecoderError;
+        Pictures are delivered in the order of the rows, each exact. `go_on` is asked before each row: where it says no, decoding ends
+        there. Gives how many of the rows were decoded. Raises DamageFound, SourceError, UnsupportedError, DecoderError;
         after any of them the decoder has to start again.
         """
         if standing is None:
@@ -93,8 +95,12 @@ class Engine:
         row = standing.position
         last = rows[-1]
         passed: list[int] = []
+        sent = 0
         try:
             for row in rows:
+                if go_on is not None and not go_on(row):
+                    break
+                sent += 1
                 passed = (
                     self._pass_over(trace, standing.position, row, last, reader)
                     if row > standing.position
@@ -122,6 +128,7 @@ class Engine:
             # Parameter sets that make no sense are a tool that libavcodec does not know, to some versions.
             raise DamageFound(trace, row, CorruptError(str(error)), passed) from None
         self._standing = standing
+        return sent
 
     def take_care(self) -> None:
         """Decode one sample after the other from now on, so that it is known which one is damaged."""

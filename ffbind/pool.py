@@ -2,6 +2,7 @@
 
     one frame, or few GOPs   one decoder for a GOP, with as many samples side by side as there are threads
     many GOPs                GOPs side by side, each by a decoder with one thread; what does not go into that evenly, as above
+    a whole file             the same, GOP after GOP, as long as it is taken; where so many GOPs do not fit into memory, one at a time
 
 Either way a GOP's wanted frames are one course (`plan.course`): each picture is decoded once, and only what is needed.
 """
@@ -15,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby, pairwise
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,7 +31,8 @@ from .errors import (
     SourceError,
     UndecodableError,
 )
-from .frame import Frame, NativePicture
+from .flow import Flow, Result
+from .frame import NativePicture
 from .hevc import Kind
 from .native import keeps_following
 from .parking import Parked, least_missed
@@ -42,10 +44,7 @@ from .sharing import share_out
 from .stats import Stats
 from .trace import Trace
 
-__all__ = ["EnginePool", "Result", "ScanNeeded"]
-
-Result = Frame | FFbindError
-"""What became of a wanted row."""
+__all__ = ["EnginePool", "ScanNeeded"]
 
 _MOST_PARKED = 16
 """Decoders parked at most; memory may allow fewer."""
@@ -65,6 +64,8 @@ _MAX_AROUND = 64
 _MAX_STARTS = 4
 """IRAPs tried for one picture; a conforming stream needs two."""
 
+_Job = TypeVar("_Job")
+
 _NEAR = 8
 """Samples in front of an IRAP from which a decoder goes on into it: leading pictures behind it may want what came before."""
 
@@ -73,17 +74,46 @@ class ScanNeeded(Exception):
     """Only the headers of all samples tell which parameter sets are in force where decoding has to start."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    """What is done with wanted rows.
+
+    - `hand_on`: takes each with what became of it, at once, on whatever thread
+    - `keeps`: their pictures are kept, should they be asked for again; those that come out on the way are in any case
+    - `go_on`: asked before each row that is decoded, wanted or not; None: always
+    """
+
+    hand_on: Callable[[int, Result], None]
+    keeps: bool = True
+    go_on: Callable[[int], bool] | None = None
+
+
+class _Settled:
+    """The rows of a group of which it is known what became of them; that is handed on."""
+
+    def __init__(self, hand_on: Callable[[int, Result], None]) -> None:
+        self._rows: set[int] = set()
+        self._hand_on = hand_on
+
+    def __contains__(self, row: int) -> bool:
+        return row in self._rows
+
+    def __setitem__(self, row: int, result: Result) -> None:
+        self._rows.add(row)
+        self._hand_on(row, result)
+
+
 @dataclass(slots=True)
 class _Worker:
     """A thread's share of the pool while it works: decoders that nobody else uses meanwhile, and a reader.
 
-    `spare` gives one of them that may start anew. `keeps`: wanted pictures are kept, should they be asked for again.
+    `spare` gives one of them that may start anew.
     """
 
     engines: list[Engine]
     spare: Callable[[], Engine]
     reader: SampleReader
-    keeps: bool = True
+    errand: _Errand
 
 
 class EnginePool:
@@ -135,22 +165,49 @@ class EnginePool:
 
         `keep`: their pictures are kept, should they be asked for again; those that come out on the way are in any case.
         """
-        runs, together = self._share_out(self._groups(rows))
-        results = self._decode_side_by_side(runs, keep) if runs else {}
-        worker = _Worker(self._engines, self._wide if runs else self._spare, self._reader(0), keep)
-        for group in together:
-            results.update(self._decode_group(group, worker))
+        results: dict[int, Result] = {}
+        self._decode(rows, _Errand(results.__setitem__, keep))
         return results
+
+    def decode_flow(self, flow: Flow, least: int, most: int, *, keep: bool) -> None:
+        """Decode rows of a flow until nothing is left, or it says to stop. What is in work when an error is raised is given back.
+
+        `least`, `most`: pictures that may be held for whoever takes them; `most` where that lets GOPs be decoded side by side.
+        """
+        errand = _Errand(flow.put, keep, flow.go_on)
+        flow.go()
+        if flow.rest is not None and flow.rest <= most:
+            flow.window = most
+            rows = flow.begin_rest()
+            try:
+                self._decode(rows, errand)
+            finally:
+                flow.stop(rows)
+            return
+        flow.window = least
+        worker = _Worker(self._engines, self._spare, self._reader(0), errand)
+        while flow.is_starting:
+            if not self._decode_next(flow, worker):
+                return
+        lengths = flow.lengths()
+        window = least + (self._threads - 1) * max(lengths, default=0)
+        if 1 < self._threads <= len(lengths) and window <= most:
+            flow.window = window
+            self._decode_lanes(flow, errand)
+        else:
+            while self._decode_next(flow, worker):
+                pass
 
     def needed(self, rows: Sequence[int]) -> int:
         """Count the samples that decoding these rows, ascending, takes from a standing start.
 
         Reads headers, and decodes only where a reference is missing, to see what is damaged.
         """
-        worker = _Worker([], self._spare, self._reader(0))
+        results: dict[int, Result] = {}
+        worker = _Worker([], self._spare, self._reader(0), _Errand(results.__setitem__))
         needed: set[int] = set()
-        for group in self._groups(rows):
-            results: dict[int, Result] = {}
+        for group in self._samples.gops(rows):
+            results.clear()
             while pending := [row for row in group if row not in results and row not in needed]:
                 try:
                     trace = self._trace_for(pending, worker, results)
@@ -173,11 +230,6 @@ class EnginePool:
 
     # Sharing out
 
-    def _groups(self, rows: Sequence[int]) -> list[list[int]]:
-        """Split ascending rows by GOP, as the index names them."""
-        iraps = self._samples.iraps
-        return [list(group) for _, group in groupby(rows, key=iraps.item)]
-
     def _costs(self, groups: Sequence[Sequence[int]]) -> list[int]:
         """Say what each group costs: the bytes from its IRAP on, since what can be left out holds few of them."""
         iraps, before = self._samples.iraps, self._samples.bytes_before
@@ -191,16 +243,23 @@ class EnginePool:
         """Give runs of groups for a thread each, and the groups that are left to all threads."""
         if self._threads == 1 or len(groups) < 2:
             return [], groups
-        moved = self._leave_leading(groups)
+        moved = self._samples.leave_leading(groups)
         widest = 1 if self._samples.one_by_one else _WIDEST
         runs, together = share_out(self._costs(moved), self._threads, widest)
         if not runs:
             return [], groups
         return [[moved[place] for place in run] for run in runs], [moved[place] for place in together]
 
-    def _decode_side_by_side(
-        self, shares: Sequence[Sequence[list[int]]], keep: bool = True
-    ) -> dict[int, Result]:
+    def _decode(self, rows: Sequence[int], errand: _Errand) -> None:
+        """Decode these rows, ascending, in whatever order ends soonest."""
+        runs, together = self._share_out(self._samples.gops(rows))
+        if runs:
+            self._decode_side_by_side(runs, errand)
+        worker = _Worker(self._engines, self._wide if runs else self._spare, self._reader(0), errand)
+        for group in together:
+            self._decode_group(group, worker)
+
+    def _decode_side_by_side(self, shares: Sequence[Sequence[list[int]]], errand: _Errand) -> None:
         """Give each thread a run of groups; who is done first takes from the end of the longest run left."""
         runs = list(map(deque, shares))
         lock = threading.Lock()
@@ -212,34 +271,48 @@ class EnginePool:
                 longest = max(runs, key=len)
                 return longest.pop() if longest else None
 
-        def work(job: tuple[deque[list[int]], _Worker]) -> dict[int, Result]:
-            mine, worker = job
-            results: dict[int, Result] = {}
+        def work(mine: deque[list[int]], worker: _Worker) -> None:
             while (group := next_group(mine)) is not None:
-                results.update(self._decode_group(group, worker))
-            return results
+                self._decode_group(group, worker)
 
-        jobs: list[tuple[deque[list[int]], _Worker]] = []
+        self._side_by_side(work, [(run, run[0][0]) for run in runs], errand)
+
+    def _decode_lanes(self, flow: Flow, errand: _Errand) -> None:
+        """Let each thread begin with one stretch of a flow after the other."""
+
+        def work(rows: list[int] | None, worker: _Worker) -> None:
+            while rows is not None and self._decode_stretch(flow, rows, worker):
+                rows = flow.begin(self._threads)
+
+        firsts = [rows for _ in range(self._threads) if (rows := flow.begin(self._threads)) is not None]
+        self._side_by_side(work, [(rows, rows[0]) for rows in firsts], errand)
+
+    def _side_by_side(
+        self, work: Callable[[_Job, _Worker], None], jobs: Sequence[tuple[_Job, int]], errand: _Errand
+    ) -> None:
+        """Do jobs, each on a thread of its own with a decoder of its own: one that is near the row that comes with it."""
         taken: list[Engine] = []
-        for number, run in enumerate(runs):
-            taken.append(engine := self._lone(run[0][0], taken))
-            jobs.append((run, _Worker([engine], partial(_same, engine), self._reader(number), keep)))
-        with ThreadPoolExecutor(len(runs), thread_name_prefix="ffbind") as executor:
-            done = list(executor.map(work, jobs))
-        return {row: result for results in done for row, result in results.items()}
+        workers: list[_Worker] = []
+        for number, (_, row) in enumerate(jobs):
+            taken.append(engine := self._lone(row, taken))
+            workers.append(_Worker([engine], partial(_same, engine), self._reader(number), errand))
+        if jobs:
+            with ThreadPoolExecutor(len(jobs), thread_name_prefix="ffbind") as executor:
+                list(executor.map(work, [job for job, _ in jobs], workers))
 
-    def _leave_leading(self, groups: list[list[int]]) -> list[list[int]]:
-        """Move leading pictures to the group before, which ends with the GOP that they refer to: whoever decodes it goes on to them."""
-        samples = self._samples.index.samples
-        iraps, times = samples["irap"], samples["pts"]
-        moved = [list(groups[0])]
-        for before, group in pairwise(groups):
-            irap = int(iraps[group[0]])
-            goes_on = irap > 0 and iraps[irap - 1] == iraps[before[0]]
-            leading = [row for row in group if goes_on and times[row] < times[irap]]
-            moved[-1] += leading  # one course, into the GOP behind
-            moved.append([row for row in group if row not in leading])
-        return [group for group in moved if group]
+    def _decode_next(self, flow: Flow, worker: _Worker) -> bool:
+        """Decode the next stretch of a flow; False where it was told to stop, or there is none."""
+        rows = flow.begin()
+        return rows is not None and self._decode_stretch(flow, rows, worker)
+
+    def _decode_stretch(self, flow: Flow, rows: list[int], worker: _Worker) -> bool:
+        try:
+            for group in self._samples.gops(rows):
+                if not self._decode_group(group, worker):
+                    break
+        finally:
+            stopped = flow.stop(rows)
+        return not stopped
 
     # Decoders
 
@@ -312,55 +385,63 @@ class EnginePool:
 
     # One GOP
 
-    def _decode_group(self, rows: list[int], worker: _Worker) -> dict[int, Result]:
-        """Decode rows of one GOP: in one course where that goes, and what cannot be decoded that way each by itself."""
+    def _decode_group(self, rows: Sequence[int], worker: _Worker) -> bool:
+        """Decode rows of one GOP: in one course where that goes, and what cannot be decoded that way each by itself.
+
+        False where it was told not to go on.
+        """
         samples = self._samples
-        results: dict[int, Result] = {}
+        settled = _Settled(worker.errand.hand_on)
         around = 0
-        while pending := [row for row in rows if row not in results]:
+        goes_on = True
+        while goes_on and (pending := [row for row in rows if row not in settled]):
             try:
                 for row in pending:
                     failure = samples.failure(row)
                     if failure is not None:
-                        results[row] = failure
+                        settled[row] = failure
                     else:
                         worker.reader.check(row)
-                if len(results) < len(rows):
-                    self._decode_some([row for row in pending if row not in results], worker, results)
+                if remaining := [row for row in pending if row not in settled]:
+                    goes_on = self._decode_some(remaining, worker, settled)
             except DamageFound as damage:
                 around += damage.row is not None
                 self._learn(damage, worker, lost=around > _MAX_AROUND)
             except SourceError as error:
-                results.update((row, copy(error)) for row in pending if row not in results)
+                for row in pending:
+                    if row not in settled:
+                        settled[row] = copy(error)
             except FFbindError as error:
                 if len(pending) == 1:
-                    results[pending[0]] = error
-                else:
-                    for row in pending:
-                        results.update(self._decode_group([row], worker))
-        return results
+                    settled[pending[0]] = error
+                    continue
+                return all(self._decode_group([row], worker) for row in pending if row not in settled)
+        return goes_on
 
-    def _decode_some(self, pending: list[int], worker: _Worker, results: dict[int, Result]) -> None:
-        """Decode what goes in one course with the first of the pending rows, or settle why that one cannot be decoded."""
+    def _decode_some(self, pending: list[int], worker: _Worker, settled: _Settled) -> bool:
+        """Decode what goes in one course with the first of the pending rows, or settle why that one cannot be decoded.
+
+        False where it was told not to go on.
+        """
         samples = self._samples
-        trace = self._trace_for(pending, worker, results)
+        trace = self._trace_for(pending, worker, settled)
         if trace is None:
-            return
+            return True
         wanted = []
         for row in pending:
             traced = trace[row] if trace.covers(row) else None
-            if traced is not None and traced.step.verdict is Verdict.DECODE and row not in results:
+            if traced is not None and traced.step.verdict is Verdict.DECODE and row not in settled:
                 if traced.shown:
                     wanted.append(row)
                 else:
-                    results[row] = samples.fail(
+                    settled[row] = samples.fail(
                         row,
                         NotShownError(
                             "the stream says that this picture is never shown (pic_output_flag is 0)"
                         ),
                     )
         if not wanted:
-            return
+            return True
         self._stay_exact(worker)
         standings = [engine.standing for engine in worker.engines]
         now = part(trace, wanted, standings, keep_following=keeps_following())
@@ -379,16 +460,17 @@ class EnginePool:
                 assert kind is not None
                 frame = samples.frame(row, kind, picture)
                 if row in hoped:
-                    results[row] = frame
-                if worker.keeps or row not in hoped:
+                    settled[row] = frame
+                if worker.errand.keeps or row not in hoped:
                     samples.pictures.put(row, frame)
 
-        self._run(engine, trace, rows, standing, worker, deliver)
-        for row in now:
-            if row not in results:
-                results[row] = samples.fail(
+        sent = self._run(engine, trace, rows, standing, worker, deliver, worker.errand.go_on)
+        for row in rows[:sent]:
+            if row in hoped and row not in settled:
+                settled[row] = samples.fail(
                     row, UndecodableError("libavcodec put out no picture for this sample")
                 )
+        return sent == len(rows)
 
     def _run(
         self,
@@ -398,18 +480,21 @@ class EnginePool:
         standing: Standing | None,
         worker: _Worker,
         deliver: Callable[[int, NativePicture], None],
-    ) -> None:
+        go_on: Callable[[int], bool] | None = None,
+    ) -> int:
         with self._lock:
             self._clock += 1
             engine.used = self._clock
         try:
-            engine.run(trace, rows, standing, worker.reader, deliver)
+            return engine.run(trace, rows, standing, worker.reader, deliver, go_on)
         except DamageFound as damage:
             if damage.row is None:
                 engine.take_care()
             raise
 
-    def _trace_for(self, pending: list[int], worker: _Worker, results: dict[int, Result]) -> Trace | None:
+    def _trace_for(
+        self, pending: list[int], worker: _Worker, settled: _Settled | dict[int, Result]
+    ) -> Trace | None:
         """Find a trace in which the first pending row is decoded; None where there is none, or new damage came to light.
 
         rows:      I . . . . . I' . . t         wanted: t
@@ -420,7 +505,7 @@ class EnginePool:
         row = pending[0]
         start = samples.irap_at_or_before(row, reader)
         if start is None:
-            results[row] = samples.fail(row, self._without_start(row, reader))
+            settled[row] = samples.fail(row, self._without_start(row, reader))
             return None
         kind = samples.known_kind(row)
         if kind is not None and kind.is_rasl:
@@ -428,8 +513,8 @@ class EnginePool:
             start = start if earlier is None else earlier
         verdict = Verdict.NOT_STARTED
         for _ in range(_MAX_STARTS):
-            reachable = self._within_limits(start, pending, worker, results)
-            if row in results:
+            reachable = self._within_limits(start, pending, worker, settled)
+            if row in settled:
                 return None
             if samples.doubts_parameter_sets(start, reader):
                 raise ScanNeeded
@@ -446,7 +531,7 @@ class EnginePool:
                     self._probe(trace, row, worker)
                 failure = self._failure(trace, row, verdict)
                 if failure is not None:
-                    results[row] = samples.fail(row, failure)
+                    settled[row] = samples.fail(row, failure)
                     return None
             earlier = self._earlier_start(start, reader)
             if earlier is None:
@@ -454,7 +539,7 @@ class EnginePool:
             if verdict is not Verdict.SKIPPED:
                 self._fall_back()
             start = earlier
-        results[row] = samples.fail(row, _without_references(verdict))
+        settled[row] = samples.fail(row, _without_references(verdict))
         return None
 
     def _with_leading(self, trace: Trace, rows: list[int], worker: _Worker) -> Trace:
@@ -485,7 +570,7 @@ class EnginePool:
         return self._samples.traces.at(start)
 
     def _within_limits(
-        self, start: int, pending: list[int], worker: _Worker, results: dict[int, Result]
+        self, start: int, pending: list[int], worker: _Worker, settled: _Settled | dict[int, Result]
     ) -> list[int]:
         """Leave out, with LimitError, rows too far away from the IRAP, from the decoders that may go on, and from the row before."""
         first = start
@@ -498,7 +583,7 @@ class EnginePool:
             try:
                 self._samples.check_run(first, row)
             except LimitError as error:
-                results[row] = error
+                settled[row] = error
             else:
                 near.append(row)
                 first = row + 1

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from copy import copy
 from functools import cached_property
+from itertools import groupby, pairwise
 from math import nan
 
 import numpy as np
@@ -199,6 +201,24 @@ class Samples:
             return brings_parameter_sets(reader.read(row), self.entry(row).nal_length_size)
         except CorruptError:
             return False
+
+    # GOPs
+
+    def gops(self, rows: Iterable[int]) -> list[list[int]]:
+        """Split rows where the GOP changes, as the index names them; in their order, each GOP's ascending."""
+        return [sorted(group) for _, group in groupby(rows, key=self.iraps.item)]
+
+    def leave_leading(self, groups: Sequence[Sequence[int]]) -> list[list[int]]:
+        """Move leading pictures to the group before, which ends with the GOP that they refer to: whoever decodes it goes on to them."""
+        times, iraps = self._pts, self.iraps
+        moved = [list(groups[0])]
+        for before, group in pairwise(groups):
+            irap = int(iraps[group[0]])
+            goes_on = irap > 0 and iraps[irap - 1] == iraps[before[0]]
+            leading = [row for row in group if goes_on and times[row] < times[irap]]
+            moved[-1] += leading  # one course, into the GOP behind
+            moved.append([row for row in group if row not in leading])
+        return [group for group in moved if group]
 
     # Kinds
 

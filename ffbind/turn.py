@@ -4,11 +4,45 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from types import TracebackType
 
 from .errors import ClosedError, ForkedError
 
 __all__ = ["Turn"]
+
+_PAUSE = 0.0005
+
+
+class _Lock:
+    """A lock that the same thread may take again, and that tells whoever holds it that others wait."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._counting = threading.Lock()
+        self.waiting = 0
+
+    def acquire(self) -> None:
+        if self._lock.acquire(blocking=False):
+            return
+        with self._counting:
+            self.waiting += 1
+        try:
+            self._lock.acquire()
+        finally:
+            with self._counting:
+                self.waiting -= 1
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
 
 
 class Turn:
@@ -20,10 +54,20 @@ class Turn:
 
     def __init__(self, what: str, remedy: str) -> None:
         self.closed = False
-        self.lock = threading.RLock()
+        self.lock = _Lock()
         """What it waits for, for those who may come in when it is closed."""
         self._what, self._remedy = what, remedy
         self._process = os.getpid()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Tell whether somebody waits for it."""
+        return self.lock.waiting > 0
+
+    def give_way(self) -> None:
+        """Let those have their turn first who wait for it. Not to be called by the thread whose turn it is."""
+        while self.is_wanted:
+            time.sleep(_PAUSE)
 
     @property
     def is_forked(self) -> bool:

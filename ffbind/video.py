@@ -35,11 +35,12 @@ from .errors import (
     UndecodableError,
 )
 from .fetching import FetchingSource, FetchSettings
+from .flow import Flow, Result
 from .frame import Frame, with_fallback
 from .index import VideoIndex
 from .limits import Limits
 from .plan import Plan, plan_frames
-from .pool import EnginePool, Result, ScanNeeded
+from .pool import EnginePool, ScanNeeded
 from .reader import SampleReader
 from .samples import PictureCache, Samples
 from .scan import Watch, scan_headers
@@ -57,12 +58,16 @@ _BATCH_FRAMES = 128
 _BATCH_BYTES = 256 << 20
 """What is decoded at a time, which bounds what `frames()` holds: one batch is handed out while the next is decoded."""
 
-_FIRST_BATCHES = (8, 32)
-"""Frames of the first batches where they are wanted one after the other: the first comes soon."""
-
 _STEADY_BYTES = 64 << 20
-_STEADY_FRAMES = 8
-"""Later ones are of so many bytes, or so many frames for each thread, if that is more: new memory costs more than larger ones save."""
+_STEADY_FRAMES = 64
+_STEADY_FRAMES_EACH = 8
+"""What is held of frames that are wanted one after the other: so many, within so many bytes, or for each thread, if that is more."""
+
+_FLOWING_FRAMES = 384
+"""How many may be held, within the bytes of a batch, where that lets GOPs be decoded side by side."""
+
+_LOOKAHEAD = 512
+"""Of such frames, how many are known ahead."""
 
 _FEW = 128
 """Frames asked for at once that are kept, should they be asked for again; more would only pass through."""
@@ -368,7 +373,7 @@ class Video:
         rows_and_places = (
             (self._index.row_of_display(place), place) for place in map(operator.index, indices)
         )
-        for frame, place in self._in_batches(rows_and_places, operator.length_hint(indices)):
+        for frame, place in self._in_order(rows_and_places, operator.length_hint(indices)):
             yield self._samples.at_place(frame, place % len(self))
 
     def frame_at_offset(self, offset: int, irap_offset: int | None = None) -> Frame:
@@ -383,7 +388,7 @@ class Video:
     def frames_at_offsets(self, offsets: Iterable[int], irap_offset: int | None = None) -> Iterator[Frame]:
         """Give the pictures whose samples start at these bytes, in the caller's order; see `frame_at_offset`."""
         rows = ((self._row_at_offset(offset, irap_offset), offset) for offset in offsets)
-        for frame, _ in self._in_batches(rows, operator.length_hint(offsets)):
+        for frame, _ in self._in_order(rows, operator.length_hint(offsets)):
             yield frame
 
     def to_numpy(
@@ -589,16 +594,68 @@ class Video:
             return 1
         return max(1, size * 15 // 16 // facts.picture_bytes)  # lines are aligned
 
-    def _in_batches(self, rows: Iterable[tuple[int, int]], count: int) -> Iterator[tuple[Frame, int]]:
-        """Decode rows, each with an address of the caller's, and give their frames in this order: batch by batch, one ahead.
+    def _in_order(self, rows: Iterable[tuple[int, int]], count: int) -> Iterator[tuple[Frame, int]]:
+        """Decode rows, each with an address of the caller's, and give their frames in this order, decoding ahead of it.
 
         `count`: how many there are, 0 where that is not known.
         """
         self._turn.check_process()
-        most = min(_BATCH_FRAMES, self._pictures_in(_BATCH_BYTES))
-        steady = min(most, max(_STEADY_FRAMES * self._threads, self._pictures_in(_STEADY_BYTES)))
         keep = 0 < count <= _FEW
-        batches = _batches(iter(rows), most, steady)
+        most = min(_BATCH_FRAMES, self._pictures_in(_BATCH_BYTES))
+        left = _Peekable(rows)
+        while first := left.peek(most):
+            if _is_ascending(first):
+                yield from self._flowing(_ascending(left), keep)
+            else:
+                yield from self._in_batches(_unordered(left, most), keep)
+
+    def _flowing(self, rows: Iterator[tuple[int, int]], keep: bool) -> Iterator[tuple[Frame, int]]:
+        """Decode rows that are wanted in about the order of decoding: each is given as soon as it is there."""
+        most = min(_FLOWING_FRAMES, self._pictures_in(_BATCH_BYTES))
+        steady = min(_STEADY_FRAMES, self._pictures_in(_STEADY_BYTES))
+        least = min(most, max(_STEADY_FRAMES_EACH * self._threads, steady))
+        foresee = _nothing if self._ahead is None else self._ahead.batches
+        flow = Flow(rows, self._samples, _LOOKAHEAD, lambda: self._turn.is_wanted, foresee)
+        ahead = ThreadPoolExecutor(1, thread_name_prefix="ffbind-ahead")
+        work: Future[None] | None = None
+
+        def is_working() -> bool:
+            return work is not None and not work.done()
+
+        try:
+            while following := flow.next():
+                row, address = following
+                result = None
+                while result is None:
+                    if not is_working() and flow.has_room:
+                        if work is not None:
+                            work.result()
+                        work = ahead.submit(self._decode_flow, flow, least, most, keep)
+                        work.add_done_callback(lambda _: flow.wake())
+                    result = flow.take(row, is_working)
+                if isinstance(result, FFbindError):
+                    raise result
+                yield result, address
+        finally:
+            flow.close()
+            ahead.shutdown(wait=False, cancel_futures=True)
+
+    def _decode_flow(self, flow: Flow, least: int, most: int, keep: bool) -> None:
+        with self._turn:
+            self._expect()
+            reused = flow.reused
+            try:
+                self._pool.decode_flow(flow, least, most, keep=keep)
+            except ScanNeeded:
+                self.scan()
+                self._pool.decode_flow(flow, least, most, keep=keep)
+            self._reused += flow.reused - reused
+        self._turn.give_way()
+
+    def _in_batches(
+        self, batches: Iterator[Sequence[tuple[int, int]]], keep: bool
+    ) -> Iterator[tuple[Frame, int]]:
+        """Decode batches, each in the order that ends soonest, one ahead of the one that is given."""
         ahead = ThreadPoolExecutor(1, thread_name_prefix="ffbind-ahead")
         try:
             known = deque(islice(batches, _KNOWN_BATCHES))
@@ -645,15 +702,44 @@ class Video:
             return self._pool.decode(rows, keep=keep)
 
 
-def _batches(rows: Iterator[tuple[int, int]], most: int, steady: int) -> Iterator[list[tuple[int, int]]]:
-    """Split rows, each with its address, into batches of `most`; ascending addresses into ones of `steady`, the first ones smaller."""
-    sizes = iter(_FIRST_BATCHES)
-    while batch := list(islice(rows, most)):
-        if all(before[1] <= after[1] for before, after in pairwise(batch)):
-            while len(batch) > (size := min(next(sizes, steady), steady)):
-                yield batch[:size]
-                batch = batch[size:]
-        yield batch
+class _Peekable(Iterator[tuple[int, int]]):
+    """Rows with their addresses, of which some can be looked at before they are taken."""
+
+    def __init__(self, rows: Iterable[tuple[int, int]]) -> None:
+        self._rows = iter(rows)
+        self._seen: deque[tuple[int, int]] = deque()
+
+    def __next__(self) -> tuple[int, int]:
+        return self._seen.popleft() if self._seen else next(self._rows)
+
+    def peek(self, most: int) -> list[tuple[int, int]]:
+        """Give the next ones, fewer only at the end, and leave them here."""
+        self._seen.extend(islice(self._rows, max(0, most - len(self._seen))))
+        return list(islice(self._seen, most))
+
+
+def _is_ascending(rows: Sequence[tuple[int, int]]) -> bool:
+    return all(before[1] <= after[1] for before, after in pairwise(rows))
+
+
+def _ascending(rows: _Peekable) -> Iterator[tuple[int, int]]:
+    """Take rows as long as their addresses ascend."""
+    before = None
+    while following := rows.peek(1):
+        if before is not None and following[0][1] < before:
+            return
+        before = following[0][1]
+        yield next(rows)
+
+
+def _unordered(rows: _Peekable, most: int) -> Iterator[list[tuple[int, int]]]:
+    """Take rows so many at a time, as long as their addresses do not ascend."""
+    while (batch := rows.peek(most)) and not _is_ascending(batch):
+        yield list(islice(rows, most))
+
+
+def _nothing(_: object) -> None:
+    pass
 
 
 def _reopen(path: str, index: VideoIndex, threads: int, kept_bytes: int, limits: Limits) -> Video:

@@ -14,8 +14,9 @@ import pytest
 from linear import linear_decode, picture_hash
 
 import ffbind
+from ffbind.flow import Result
 from ffbind.native import keeps_following
-from ffbind.pool import EnginePool
+from ffbind.pool import EnginePool, _Errand
 from ffbind.reader import SampleReader
 from ffbind.references import Verdict
 from ffbind.samples import PictureCache, Samples
@@ -191,10 +192,13 @@ def test_leading_pictures_alone_on_several_threads(threads: int, clip: Clip) -> 
     """Each run begins with leading pictures and may be nothing else: they are left to the run before, whatever is left of this one."""
     path = clip("plain.mp4")
     track = Track(path.read_bytes(), linear_decode(path), threads=threads)
-    groups = track.pool._leave_leading(track.pool._groups(track.rasl))
+    groups = track.samples.leave_leading(track.samples.gops(track.rasl))
     runs = [groups[first::threads] for first in range(min(threads, len(groups)))]
     assert len(runs) > 1
-    for row, result in track.pool._decode_side_by_side(runs).items():
+    results: dict[int, Result] = {}
+    track.pool._decode_side_by_side(runs, _Errand(results.__setitem__))
+    assert results.keys() == set(track.rasl)
+    for row, result in results.items():
         track.check(row, result)
     track.decode(*track.rasl)
 
@@ -204,7 +208,7 @@ def test_what_does_not_go_evenly_into_the_threads_is_decoded_by_all_of_them(clip
     path = clip("closed.mp4")
     track = Track(path.read_bytes(), linear_decode(path), threads=2)
     rows = [row for row in range(len(track.hashes)) if row < track.iraps[3]]
-    runs, together = track.pool._share_out(track.pool._groups(rows))
+    runs, together = track.pool._share_out(track.samples.gops(rows))
     assert (len(runs), len(together)) == (2, 1)
     track.decode(*rows)
     assert {engine.threads for engine in track.pool._engines} == {1, 4}
