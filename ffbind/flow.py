@@ -13,12 +13,13 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 
 from .errors import FFbindError
 from .frame import Frame
 from .samples import Samples
 
-__all__ = ["Flow", "Result"]
+__all__ = ["Flow", "Result", "Stretch"]
 
 Result = Frame | FFbindError
 """What became of a wanted row."""
@@ -154,37 +155,37 @@ class Flow:
         """Decoding goes on."""
         self._sent = 0
 
-    def begin(self, lanes: int = 1) -> list[int] | None:
-        """Begin with the next stretch: its rows, ascending. None where it is too far ahead, or nothing is left.
+    def begin(self, lanes: int = 1) -> Stretch | None:
+        """Begin with the next stretch. None where it is too far ahead, or nothing is left.
 
         `lanes`: how many begin stretches, one each. What is left in the end, fewer than lanes, is for all of them together.
         """
         with self._ready:
             while (first := self._next_place()) is not None and first < self._taken + self.window:
-                if self._stopped:
+                if self._stopped and self._stopped[0][0] == first:
                     _, rows = self._stopped.pop(0)
                 elif lanes > 1 and self.complete and len(_stretches(self._samples.gops(self._open))) < lanes:
                     return None
                 else:
                     rows = self._begin_next()
                 if missing := self._without_kept(rows):
-                    return missing
+                    return self._stretch(missing)
             return None
 
-    def begin_rest(self) -> list[int]:
-        """Begin with all that is left: rows, ascending."""
+    def begin_rest(self) -> Stretch:
+        """Begin with all that is left."""
         with self._ready:
             rows = [row for _, stopped in self._stopped for row in stopped]
             rows += self._open
             self._stopped.clear()
             self._open.clear()
             self._foresee([sorted(rows)])
-            return self._without_kept(rows)
+            return self._stretch(self._without_kept(rows))
 
-    def go_on(self, row: int) -> bool:
-        """Tell whether a row may be decoded now."""
+    def goes_on(self, place: int) -> bool:
+        """Tell whether something that is taken at this place may be decoded now."""
         self._sent += 1
-        if self._closed or self._place.get(row, -1) >= self._taken + self.window:
+        if self._closed or place >= self._taken + self.window:
             return False
         return self._sent <= _AT_LEAST or not self._is_disturbed()
 
@@ -196,10 +197,10 @@ class Flow:
         if self._awaited == row:
             self.wake()
 
-    def stop(self, begun: Sequence[int]) -> bool:
+    def stop(self, stretch: Stretch) -> bool:
         """Give back what was begun; tells whether anything is left of it."""
         with self._ready:
-            rows = [row for row in begun if row in self._left and row not in self._results]
+            rows = [row for row in stretch.rows if row in self._left and row not in self._results]
             if rows:
                 self._stopped.append((min(map(self._place.__getitem__, rows)), rows))
                 self._stopped.sort()
@@ -208,9 +209,11 @@ class Flow:
     # Inside, with the lock held
 
     def _next_place(self) -> int | None:
+        """Place of the first row to be decoded, None where nothing is left."""
+        places = [self._place[self._open[0]]] if self._open else []
         if self._stopped:
-            return self._stopped[0][0]
-        return self._place[self._open[0]] if self._open else None
+            places.append(self._stopped[0][0])
+        return min(places, default=None)
 
     def _begin_next(self) -> list[int]:
         """Leading pictures come with the GOP before: whoever decodes the one that they refer to goes on to them."""
@@ -243,6 +246,23 @@ class Flow:
                 self.reused += 1
                 self.put(row, frame)
         return sorted(missing)
+
+    def _stretch(self, rows: list[int]) -> Stretch:
+        places = list(accumulate((self._place[row] for row in reversed(rows)), min))
+        return Stretch(self, rows, dict(zip(rows, reversed(places), strict=True)))
+
+
+class Stretch:
+    """Rows to be decoded by one thread, or by all of them, ascending."""
+
+    def __init__(self, flow: Flow, rows: list[int], places: dict[int, int]) -> None:
+        self.rows = rows
+        self._flow = flow
+        self._places = places  # by row: when it, or one that is decoded after it, is taken first
+
+    def go_on(self, row: int) -> bool:
+        """Tell whether a row may be decoded now, one of these or what they refer to."""
+        return self._flow.goes_on(self._places.get(row, -1))
 
 
 def _stretches(groups: Sequence[list[int]]) -> list[list[list[int]]]:

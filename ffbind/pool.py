@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -31,7 +31,7 @@ from .errors import (
     SourceError,
     UndecodableError,
 )
-from .flow import Flow, Result
+from .flow import Flow, Result, Stretch
 from .frame import NativePicture
 from .hevc import Kind
 from .native import keeps_following
@@ -174,17 +174,17 @@ class EnginePool:
 
         `least`, `most`: pictures that may be held for whoever takes them; `most` where that lets GOPs be decoded side by side.
         """
-        errand = _Errand(flow.put, keep, flow.go_on)
         flow.go()
         if flow.rest is not None and flow.rest <= most:
             flow.window = most
-            rows = flow.begin_rest()
+            stretch = flow.begin_rest()
             try:
-                self._decode(rows, errand)
+                self._decode(stretch.rows, _Errand(flow.put, keep, stretch.go_on))
             finally:
-                flow.stop(rows)
+                flow.stop(stretch)
             return
         flow.window = least
+        errand = _Errand(flow.put, keep)
         worker = _Worker(self._engines, self._spare, self._reader(0), errand)
         while flow.is_starting:
             if not self._decode_next(flow, worker):
@@ -280,12 +280,13 @@ class EnginePool:
     def _decode_lanes(self, flow: Flow, errand: _Errand) -> None:
         """Let each thread begin with one stretch of a flow after the other."""
 
-        def work(rows: list[int] | None, worker: _Worker) -> None:
-            while rows is not None and self._decode_stretch(flow, rows, worker):
-                rows = flow.begin(self._threads)
+        def work(stretch: Stretch | None, worker: _Worker) -> None:
+            while stretch is not None and self._decode_stretch(flow, stretch, worker):
+                stretch = flow.begin(self._threads)
 
-        firsts = [rows for _ in range(self._threads) if (rows := flow.begin(self._threads)) is not None]
-        self._side_by_side(work, [(rows, rows[0]) for rows in firsts], errand)
+        begun = (flow.begin(self._threads) for _ in range(self._threads))
+        firsts = [(stretch, stretch.rows[0]) for stretch in begun if stretch is not None]
+        self._side_by_side(work, firsts, errand)
 
     def _side_by_side(
         self, work: Callable[[_Job, _Worker], None], jobs: Sequence[tuple[_Job, int]], errand: _Errand
@@ -302,16 +303,17 @@ class EnginePool:
 
     def _decode_next(self, flow: Flow, worker: _Worker) -> bool:
         """Decode the next stretch of a flow; False where it was told to stop, or there is none."""
-        rows = flow.begin()
-        return rows is not None and self._decode_stretch(flow, rows, worker)
+        stretch = flow.begin()
+        return stretch is not None and self._decode_stretch(flow, stretch, worker)
 
-    def _decode_stretch(self, flow: Flow, rows: list[int], worker: _Worker) -> bool:
+    def _decode_stretch(self, flow: Flow, stretch: Stretch, worker: _Worker) -> bool:
+        worker.errand = replace(worker.errand, go_on=stretch.go_on)
         try:
-            for group in self._samples.gops(rows):
+            for group in self._samples.gops(stretch.rows):
                 if not self._decode_group(group, worker):
                     break
         finally:
-            stopped = flow.stop(rows)
+            stopped = flow.stop(stretch)
         return not stopped
 
     # Decoders

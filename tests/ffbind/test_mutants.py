@@ -45,6 +45,7 @@ KILLERS = {
     "order_count_of_any_picture": [REFERENCES + "test_order_counts_step_back_for_b_pictures_over_the_wrap"],
     "entry_of_the_sample_before": ["test_camera_files.py::test_two_sample_entries"],
     "frame_before": [EXACT + "test_by_time[plain.mp4]"],
+    "first_come_first_given": ["test_flow.py::test_whole_files_are_those_of_a_linear_decode[one_gop.mp4-2]"],
     "batch_in_decode_order": ["test_video.py::test_frames_in_the_callers_order_with_repeats"],
 }
 
