@@ -365,8 +365,8 @@ class Video:
     def frames(self, indices: Iterable[int]) -> Iterator[Frame]:
         """Give frames by their places in presentation order, in the caller's order, a repeated one again.
 
-        Ascending ones are decoded ahead of who takes them and given as they come, others in the cheapest order, batch by batch, the next
-        batch while one is handed out. Any number of them takes bounded memory.
+        Ascending ones are decoded ahead of who takes them and given as they come, others in the cheapest order, batch by batch, one
+        ahead of the one that is handed out. Any number of them takes bounded memory.
         """
         with self._turn:
             self._know_order()
