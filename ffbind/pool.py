@@ -74,7 +74,7 @@ class ScanNeeded(Exception):
     """Only the headers of all samples tell which parameter sets are in force where decoding has to start."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Errand:
     """What is done with wanted rows.
 
@@ -88,18 +88,16 @@ class _Errand:
     go_on: Callable[[int], bool] | None = None
 
 
-class _Settled:
+class _Settled(set[int]):
     """The rows of a group of which it is known what became of them; that is handed on."""
 
     def __init__(self, hand_on: Callable[[int, Result], None]) -> None:
-        self._rows: set[int] = set()
+        super().__init__()
         self._hand_on = hand_on
 
-    def __contains__(self, row: int) -> bool:
-        return row in self._rows
-
-    def __setitem__(self, row: int, result: Result) -> None:
-        self._rows.add(row)
+    def settle(self, row: int, result: Result) -> None:
+        """Hand on what became of a row."""
+        self.add(row)
         self._hand_on(row, result)
 
 
@@ -203,21 +201,18 @@ class EnginePool:
 
         Reads headers, and decodes only where a reference is missing, to see what is damaged.
         """
-        results: dict[int, Result] = {}
-        worker = _Worker([], self._spare, self._reader(0), _Errand(results.__setitem__))
+        worker = _Worker([], self._spare, self._reader(0), _Errand(_nobody_asks))
         needed: set[int] = set()
         for group in self._samples.gops(rows):
-            results.clear()
-            while pending := [row for row in group if row not in results and row not in needed]:
+            settled = _Settled(_nobody_asks)
+            while pending := [row for row in group if row not in settled and row not in needed]:
                 try:
-                    trace = self._trace_for(pending, worker, results)
+                    trace = self._trace_for(pending, worker, settled)
                 except DamageFound as damage:
                     self._learn(damage, worker, lost=False)
                     continue
                 if trace is None:
-                    results.update(
-                        (row, failure) for row in pending if (failure := self._samples.failure(row))
-                    )
+                    settled.update(row for row in pending if self._samples.failure(row) is not None)
                     continue
                 wanted = [
                     row
@@ -239,7 +234,7 @@ class EnginePool:
             for start, group in zip(starts, groups, strict=True)
         ]
 
-    def _share_out(self, groups: list[list[int]]) -> tuple[list[list[list[int]]], list[list[int]]]:
+    def _share_out(self, groups: list[list[int]]) -> tuple[list[list[list[int]]], Sequence[Sequence[int]]]:
         """Give runs of groups for a thread each, and the groups that are left to all threads."""
         if self._threads == 1 or len(groups) < 2:
             return [], groups
@@ -252,7 +247,7 @@ class EnginePool:
 
     def _decode(self, rows: Sequence[int], errand: _Errand) -> None:
         """Decode these rows, ascending, in whatever order ends soonest."""
-        runs, together = self._share_out(self._samples.gops(rows))
+        runs, together = self._share_out(self._samples.gops(rows)) if len(rows) > 1 else ([], [rows])
         if runs:
             self._decode_side_by_side(runs, errand)
         worker = _Worker(self._engines, self._wide if runs else self._spare, self._reader(0), errand)
@@ -401,7 +396,7 @@ class EnginePool:
                 for row in pending:
                     failure = samples.failure(row)
                     if failure is not None:
-                        settled[row] = failure
+                        settled.settle(row, failure)
                     else:
                         worker.reader.check(row)
                 if remaining := [row for row in pending if row not in settled]:
@@ -412,10 +407,10 @@ class EnginePool:
             except SourceError as error:
                 for row in pending:
                     if row not in settled:
-                        settled[row] = copy(error)
+                        settled.settle(row, copy(error))
             except FFbindError as error:
                 if len(pending) == 1:
-                    settled[pending[0]] = error
+                    settled.settle(pending[0], error)
                     continue
                 return all(self._decode_group([row], worker) for row in pending if row not in settled)
         return goes_on
@@ -436,12 +431,10 @@ class EnginePool:
                 if traced.shown:
                     wanted.append(row)
                 else:
-                    settled[row] = samples.fail(
-                        row,
-                        NotShownError(
-                            "the stream says that this picture is never shown (pic_output_flag is 0)"
-                        ),
+                    never = NotShownError(
+                        "the stream says that this picture is never shown (pic_output_flag is 0)"
                     )
+                    settled.settle(row, samples.fail(row, never))
         if not wanted:
             return True
         self._stay_exact(worker)
@@ -462,16 +455,15 @@ class EnginePool:
                 assert kind is not None
                 frame = samples.frame(row, kind, picture)
                 if row in hoped:
-                    settled[row] = frame
+                    settled.settle(row, frame)
                 if worker.errand.keeps or row not in hoped:
                     samples.pictures.put(row, frame)
 
         sent = self._run(engine, trace, rows, standing, worker, deliver, worker.errand.go_on)
         for row in rows[:sent]:
             if row in hoped and row not in settled:
-                settled[row] = samples.fail(
-                    row, UndecodableError("libavcodec put out no picture for this sample")
-                )
+                lacking = UndecodableError("libavcodec put out no picture for this sample")
+                settled.settle(row, samples.fail(row, lacking))
         return sent == len(rows)
 
     def _run(
@@ -494,9 +486,7 @@ class EnginePool:
                 engine.take_care()
             raise
 
-    def _trace_for(
-        self, pending: list[int], worker: _Worker, settled: _Settled | dict[int, Result]
-    ) -> Trace | None:
+    def _trace_for(self, pending: list[int], worker: _Worker, settled: _Settled) -> Trace | None:
         """Find a trace in which the first pending row is decoded; None where there is none, or new damage came to light.
 
         rows:      I . . . . . I' . . t         wanted: t
@@ -507,7 +497,7 @@ class EnginePool:
         row = pending[0]
         start = samples.irap_at_or_before(row, reader)
         if start is None:
-            settled[row] = samples.fail(row, self._without_start(row, reader))
+            settled.settle(row, samples.fail(row, self._without_start(row, reader)))
             return None
         kind = samples.known_kind(row)
         if kind is not None and kind.is_rasl:
@@ -533,7 +523,7 @@ class EnginePool:
                     self._probe(trace, row, worker)
                 failure = self._failure(trace, row, verdict)
                 if failure is not None:
-                    settled[row] = samples.fail(row, failure)
+                    settled.settle(row, samples.fail(row, failure))
                     return None
             earlier = self._earlier_start(start, reader)
             if earlier is None:
@@ -541,7 +531,7 @@ class EnginePool:
             if verdict is not Verdict.SKIPPED:
                 self._fall_back()
             start = earlier
-        settled[row] = samples.fail(row, _without_references(verdict))
+        settled.settle(row, samples.fail(row, _without_references(verdict)))
         return None
 
     def _with_leading(self, trace: Trace, rows: list[int], worker: _Worker) -> Trace:
@@ -571,9 +561,7 @@ class EnginePool:
                 return trace
         return self._samples.traces.at(start)
 
-    def _within_limits(
-        self, start: int, pending: list[int], worker: _Worker, settled: _Settled | dict[int, Result]
-    ) -> list[int]:
+    def _within_limits(self, start: int, pending: list[int], worker: _Worker, settled: _Settled) -> list[int]:
         """Leave out, with LimitError, rows too far away from the IRAP, from the decoders that may go on, and from the row before."""
         first = start
         for engine in worker.engines:
@@ -585,7 +573,7 @@ class EnginePool:
             try:
                 self._samples.check_run(first, row)
             except LimitError as error:
-                settled[row] = error
+                settled.settle(row, error)
             else:
                 near.append(row)
                 first = row + 1
@@ -727,6 +715,10 @@ class EnginePool:
 
 def _same(engine: Engine) -> Engine:
     return engine
+
+
+def _nobody_asks(row: int, result: Result) -> None:
+    pass
 
 
 def _distance(engine: Engine, row: int) -> float:

@@ -18,23 +18,26 @@ class _Lock:
     """A lock that the same thread may take again, and that tells whoever holds it that others wait."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self.held = threading.RLock()
         self._counting = threading.Lock()
         self.waiting = 0
 
     def acquire(self) -> None:
-        if self._lock.acquire(blocking=False):
-            return
+        if not self.held.acquire(blocking=False):
+            self.wait()
+
+    def wait(self) -> None:
+        """Take it, with others knowing that somebody waits."""
         with self._counting:
             self.waiting += 1
         try:
-            self._lock.acquire()
+            self.held.acquire()
         finally:
             with self._counting:
                 self.waiting -= 1
 
     def release(self) -> None:
-        self._lock.release()
+        self.held.release()
 
     def __enter__(self) -> None:
         self.acquire()
@@ -56,6 +59,7 @@ class Turn:
         self.closed = False
         self.lock = _Lock()
         """What it waits for, for those who may come in when it is closed."""
+        self._held = self.lock.held  # taken directly where nobody has it: this is done several times a frame
         self._what, self._remedy = what, remedy
         self._process = os.getpid()
 
@@ -82,12 +86,13 @@ class Turn:
     def __enter__(self) -> None:
         # Before the lock is asked for: after fork() nobody is left to release it.
         self.check_process()
-        self.lock.acquire()
+        if not self._held.acquire(False):
+            self.lock.wait()
         if self.closed:
-            self.lock.release()
+            self._held.release()
             raise ClosedError(f"this {self._what} was closed; {self._remedy}")
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.lock.release()
+        self._held.release()
