@@ -4,8 +4,9 @@
           '------ window -------'
           '------------ lookahead ----------------'
 
-One thread takes. Those that decode begin with one stretch after the other, which is what is known of a GOP, or of several short ones,
-and are told to stop at a row that is too far ahead. None of them waits for room: what was stopped is begun again when there is some.
+One thread takes. Those that decode begin with one stretch after the other, which is what is known of a GOP, or of several short ones.
+At a row that is too far ahead they wait as long as another of them is busy, since what that one brings makes room; then they stop, and
+what was stopped is begun again when there is room.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from itertools import accumulate
 from .errors import FFbindError
 from .frame import Frame
 from .samples import Samples
+from .sharing import TOGETHER_GAIN
 
 __all__ = ["Flow", "Result", "Stretch"]
 
@@ -28,7 +30,7 @@ _STRETCH = 48
 """Rows of a stretch at least: who begins anew with an open GOP decodes its IRAP a second time."""
 
 _FIRST = (8, 32)
-"""Rows of the first stretches at most: the first frame comes soon, even where its GOP is long, or far."""
+"""Rows of the first stretches of what is far, at most: the first frame comes soon, before its whole GOP is here."""
 
 _AT_LEAST = 16
 """Rows decoded before somebody who waits for the video gets it: who asks all the time does not stop everything all the time."""
@@ -39,7 +41,7 @@ class Flow:
 
     - `rows`: in the order of taking, which is about that of decoding; as many as `lookahead` are asked for before they are taken
     - `is_disturbed`: says whether somebody else waits for what decodes
-    - `foresee`: is told which rows come next, GOP by GOP, the one that is begun first of all
+    - `foresee`: of what is far; is told which rows come next, GOP by GOP, the one that is begun first of all
     - `window`: rows that may be decoded, counted from the one that is taken next
     - `complete`: all rows are known
     - `reused`: rows so far that did not have to be decoded
@@ -51,14 +53,17 @@ class Flow:
         samples: Samples,
         lookahead: int,
         is_disturbed: Callable[[], bool],
-        foresee: Callable[[Sequence[Sequence[int]]], None],
+        foresee: Callable[[Sequence[Sequence[int]]], None] | None = None,
     ) -> None:
         self._rows = rows
         self._samples = samples
         self._lookahead = lookahead
         self._is_disturbed = is_disturbed
         self._foresee = foresee
-        self._ready = threading.Condition()
+        self._first = _FIRST if foresee is not None else ()
+        self._lock = threading.RLock()
+        self._ready = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
         self._awaited = -1
         self._known: deque[tuple[int, int]] = deque()  # not taken
         self._open: deque[int] = deque()  # not begun
@@ -73,6 +78,9 @@ class Flow:
         self._begun = 0  # stretches
         self._cut = -1  # the GOP that the last one is only a part of
         self._sent = 0  # since decoding went on
+        self._in_work: list[Stretch] = []
+        self._busy = 0  # how many of these do not wait for room
+        self._waiting = 0  # for room
         self._closed = False
         self.window = 1
         self.complete = False
@@ -82,7 +90,7 @@ class Flow:
 
     def next(self) -> tuple[int, int] | None:
         """Give the row that is taken next and its address, and ask for what comes into sight. None: nothing is left."""
-        with self._ready:
+        with self._lock:
             while not self.complete and len(self._known) < self._lookahead:
                 found = next(self._rows, None)
                 if found is None:
@@ -110,6 +118,9 @@ class Flow:
                 return None
         self._known.popleft()
         self._taken += 1
+        if self._waiting:
+            with self._lock:
+                self._room.notify_all()
         self._left[row] -= 1
         if not self._left[row]:
             del self._left[row], self._place[row], self._results[row]
@@ -128,8 +139,10 @@ class Flow:
 
     def close(self) -> None:
         """Nothing is taken any more: who decodes is told to stop, and whoever keeps an error keeps no pictures with it."""
-        self._closed = True
-        self._results.clear()
+        with self._lock:
+            self._closed = True
+            self._results.clear()
+            self._room.notify_all()
 
     # Who decodes
 
@@ -143,11 +156,11 @@ class Flow:
         """Tell whether the next stretch is one of the first, or what these have left of their GOP."""
         if self._stopped or not self._open:
             return False
-        return self._begun < len(_FIRST) or self._cut == self._samples.iraps.item(self._open[0])
+        return self._begun < len(self._first) or self._cut == self._samples.iraps.item(self._open[0])
 
     def lengths(self) -> list[int]:
         """How many rows each stretch has that is next; the last may get more."""
-        with self._ready:
+        with self._lock:
             stretches = _stretches(self._samples.gops(self._open))
             return [len(rows) for _, rows in self._stopped] + [sum(map(len, each)) for each in stretches]
 
@@ -155,16 +168,22 @@ class Flow:
         """Decoding goes on."""
         self._sent = 0
 
-    def begin(self, lanes: int = 1) -> Stretch | None:
+    def begin(self, lanes: int = 1, *, waits: bool = True) -> Stretch | None:
         """Begin with the next stretch. None where it is too far ahead, or nothing is left.
 
-        `lanes`: how many begin stretches, one each. What is left in the end, fewer than lanes, is for all of them together.
+        - `lanes`: how many begin stretches, one each. What is left in the end, fewer than lanes, is for all of them together where
+          that ends sooner
+        - `waits`: for room, while others are busy
         """
-        with self._ready:
-            while (first := self._next_place()) is not None and first < self._taken + self.window:
+        with self._lock:
+            while (first := self._next_place()) is not None:
+                if not self._fits(first):
+                    if not waits or not self._wait():
+                        return None
+                    continue
                 if self._stopped and self._stopped[0][0] == first:
                     _, rows = self._stopped.pop(0)
-                elif lanes > 1 and self.complete and len(_stretches(self._samples.gops(self._open))) < lanes:
+                elif lanes > 1 and self.complete and self._is_for_all(lanes):
                     return None
                 else:
                     rows = self._begin_next()
@@ -174,19 +193,29 @@ class Flow:
 
     def begin_rest(self) -> Stretch:
         """Begin with all that is left."""
-        with self._ready:
+        with self._lock:
             rows = [row for _, stopped in self._stopped for row in stopped]
             rows += self._open
             self._stopped.clear()
             self._open.clear()
-            self._foresee([sorted(rows)])
+            if self._foresee is not None:
+                self._foresee([sorted(rows)])
             return self._stretch(self._without_kept(rows))
 
     def goes_on(self, place: int) -> bool:
-        """Tell whether something that is taken at this place may be decoded now."""
+        """Tell whether something that is taken at this place may be decoded now, or wait until it may."""
         self._sent += 1
-        if self._closed or place >= self._taken + self.window:
+        if self._closed:
             return False
+        if not self._fits(place):
+            with self._lock:
+                self._busy -= 1
+                try:
+                    while not self._fits(place):
+                        if not self._wait():
+                            return False
+                finally:
+                    self._busy += 1
         return self._sent <= _AT_LEAST or not self._is_disturbed()
 
     def put(self, row: int, result: Result) -> None:
@@ -199,14 +228,29 @@ class Flow:
 
     def stop(self, stretch: Stretch) -> bool:
         """Give back what was begun; tells whether anything is left of it."""
-        with self._ready:
-            rows = [row for row in stretch.rows if row in self._left and row not in self._results]
+        with self._lock:
+            self._busy -= 1
+            self._in_work.remove(stretch)
+            self._room.notify_all()
+            rows = self._unsettled(stretch)
             if rows:
                 self._stopped.append((min(map(self._place.__getitem__, rows)), rows))
                 self._stopped.sort()
             return bool(rows)
 
-    # Inside, with the lock held
+    # Inside, all but `_fits` with the lock held
+
+    def _fits(self, place: int) -> bool:
+        return place < self._taken + self.window
+
+    def _wait(self) -> bool:
+        """Wait for something to change. False where nobody is busy, so that nothing will."""
+        if self._closed or not self._busy:
+            return False
+        self._waiting += 1
+        self._room.wait()
+        self._waiting -= 1
+        return not self._closed
 
     def _next_place(self) -> int | None:
         """Place of the first row to be decoded, None where nothing is left."""
@@ -215,18 +259,31 @@ class Flow:
             places.append(self._stopped[0][0])
         return min(places, default=None)
 
+    def _is_for_all(self, lanes: int) -> bool:
+        """Tell whether what is left is decoded sooner by all lanes, when they are done, than by the one that asks now."""
+        left = _stretches(self._samples.gops(self._open))
+        if len(left) >= lanes:
+            return False
+        others = max((len(self._unsettled(stretch)) for stretch in self._in_work), default=0)
+        alone = sum(map(len, left[0]))
+        return others + alone / (TOGETHER_GAIN * lanes) < alone
+
+    def _unsettled(self, stretch: Stretch) -> list[int]:
+        return [row for row in stretch.rows if row in self._left and row not in self._results]
+
     def _begin_next(self) -> list[int]:
         """Leading pictures come with the GOP before: whoever decodes the one that they refer to goes on to them."""
         groups = self._samples.gops(self._open)
-        self._foresee(groups)
-        most = _FIRST[self._begun] if self._begun < len(_FIRST) else len(self._open)
+        if self._foresee is not None:
+            self._foresee(groups)
+        most = self._first[self._begun] if self._begun < len(self._first) else len(self._open)
         self._cut = -1
         if most < len(groups[0]):
             rows = groups[0][:most]
             self._cut = self._samples.iraps.item(rows[0])
             seen = 1
         else:
-            stretch = _stretches(groups)[0] if self._begun >= len(_FIRST) else groups[:1]
+            stretch = _stretches(groups)[0] if self._begun >= len(self._first) else groups[:1]
             seen = len(stretch) + 1
             moved = self._samples.leave_leading(groups[:seen])
             rows = [row for group in moved[: len(stretch)] for row in group]
@@ -249,7 +306,10 @@ class Flow:
 
     def _stretch(self, rows: list[int]) -> Stretch:
         places = list(accumulate((self._place[row] for row in reversed(rows)), min))
-        return Stretch(self, rows, dict(zip(rows, reversed(places), strict=True)))
+        stretch = Stretch(self, rows, dict(zip(rows, reversed(places), strict=True)))
+        self._in_work.append(stretch)
+        self._busy += 1
+        return stretch
 
 
 class Stretch:

@@ -105,13 +105,14 @@ class _Settled(set[int]):
 class _Worker:
     """A thread's share of the pool while it works: decoders that nobody else uses meanwhile, and a reader.
 
-    `spare` gives one of them that may start anew.
+    `spare` gives one of them that may start anew, `threads`: with so many threads.
     """
 
     engines: list[Engine]
     spare: Callable[[], Engine]
     reader: SampleReader
     errand: _Errand
+    threads: int = 1
 
 
 class EnginePool:
@@ -183,7 +184,7 @@ class EnginePool:
             return
         flow.window = least
         errand = _Errand(flow.put, keep)
-        worker = _Worker(self._engines, self._spare, self._reader(0), errand)
+        worker = self._worker(self._spare, errand)
         while flow.is_starting:
             if not self._decode_next(flow, worker):
                 return
@@ -250,7 +251,7 @@ class EnginePool:
         runs, together = self._share_out(self._samples.gops(rows)) if len(rows) > 1 else ([], [rows])
         if runs:
             self._decode_side_by_side(runs, errand)
-        worker = _Worker(self._engines, self._wide if runs else self._spare, self._reader(0), errand)
+        worker = self._worker(self._wide if runs else self._spare, errand)
         for group in together:
             self._decode_group(group, worker)
 
@@ -276,11 +277,15 @@ class EnginePool:
         """Let each thread begin with one stretch of a flow after the other."""
 
         def work(stretch: Stretch | None, worker: _Worker) -> None:
-            while stretch is not None and self._decode_stretch(flow, stretch, worker):
-                stretch = flow.begin(self._threads)
+            while (stretch := stretch or flow.begin(lanes)) and self._decode_stretch(flow, stretch, worker):
+                stretch = None
 
-        begun = (flow.begin(self._threads) for _ in range(self._threads))
-        firsts = [(stretch, stretch.rows[0]) for stretch in begun if stretch is not None]
+        lanes = self._threads
+        first = flow.begin(lanes, waits=False)
+        if first is None:
+            return
+        begun = [first, *(flow.begin(lanes, waits=False) for _ in range(lanes - 1))]
+        firsts = [(stretch, (stretch or first).rows[0]) for stretch in begun]
         self._side_by_side(work, firsts, errand)
 
     def _side_by_side(
@@ -319,9 +324,17 @@ class EnginePool:
         self._share_memory()
         return engine
 
+    def _worker(self, spare: Callable[[], Engine], errand: _Errand) -> _Worker:
+        """Give all decoders to the calling thread."""
+        return _Worker(self._engines, spare, self._reader(0), errand, self._threads_of_one)
+
+    @property
+    def _threads_of_one(self) -> int:
+        return 1 if self._samples.one_by_one else self._in_work
+
     def _spare(self) -> Engine:
         """Give a decoder to start anew, with all threads: one that stands nowhere, a new one, or the one that will be missed least."""
-        threads = 1 if self._samples.one_by_one else self._in_work
+        threads = self._threads_of_one
         if len(self._engines) < self._most() and all(engine.standing is not None for engine in self._engines):
             return self._open(threads)
         engine = self._least_missed(self._engines)
@@ -606,6 +619,8 @@ class EnginePool:
             if standing is None or before is None:
                 continue
             if not standing.position <= trace.start <= standing.position + _NEAR:
+                continue
+            if engine.threads < worker.threads < len(rows):  # as cheaply, and later
                 continue
             if (
                 worker.reader.far and before.end < trace.start

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
-__all__ = ["Shares", "share_out"]
+__all__ = ["TOGETHER_GAIN", "Shares", "share_out"]
 
-_TOGETHER_GAIN = 0.85
+TOGETHER_GAIN = 0.85
 """How well threads inside a GOP do, compared with as many threads that have GOPs of their own."""
 
 _MOST_TOGETHER = 3
@@ -41,7 +41,7 @@ def share_out(costs: Sequence[float], threads: int, widest: int) -> Shares:
     >>> share_out([40, 40, 40, 40], threads=2, widest=8)
     Shares(runs=[[0, 1], [2, 3]], together=[])
     """
-    speed = max(1.0, _TOGETHER_GAIN * min(threads, widest))
+    speed = max(1.0, TOGETHER_GAIN * min(threads, widest))
     order = sorted(range(len(costs)), key=costs.__getitem__, reverse=True)
     best = sum(costs) / speed
     chosen = order

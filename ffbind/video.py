@@ -614,7 +614,7 @@ class Video:
         most = min(_FLOWING_FRAMES, self._pictures_in(_BATCH_BYTES))
         steady = min(_STEADY_FRAMES, self._pictures_in(_STEADY_BYTES))
         least = min(most, max(_STEADY_FRAMES_EACH * self._threads, steady))
-        foresee = _nothing if self._ahead is None else self._ahead.batches
+        foresee = None if self._ahead is None else self._ahead.batches
         flow = Flow(rows, self._samples, _LOOKAHEAD, lambda: self._turn.is_wanted, foresee)
         ahead = ThreadPoolExecutor(1, thread_name_prefix="ffbind-ahead")
         work: Future[None] | None = None
@@ -736,10 +736,6 @@ def _unordered(rows: _Peekable, most: int) -> Iterator[list[tuple[int, int]]]:
     """Take rows so many at a time, as long as their addresses do not ascend."""
     while (batch := rows.peek(most)) and not _is_ascending(batch):
         yield list(islice(rows, most))
-
-
-def _nothing(_: object) -> None:
-    pass
 
 
 def _reopen(path: str, index: VideoIndex, threads: int, kept_bytes: int, limits: Limits) -> Video:

@@ -24,7 +24,7 @@ SECONDS = 60
 class Decoding:
     """A flow over a clip whose rows are settled by hand, with an error for each that says which it is."""
 
-    def __init__(self, path: Path, lookahead: int = 512, window: int = 40) -> None:
+    def __init__(self, path: Path, lookahead: int = 512, window: int = 40, *, far: bool = False) -> None:
         with ffbind.open(path) as video:
             self.index = video.scan()
         self.disturbed = False
@@ -35,7 +35,7 @@ class Decoding:
             Samples(self.index, PictureCache(0, 0)),
             lookahead,
             lambda: self.disturbed,
-            lambda groups: self.foreseen.extend(list(group) for group in groups[:1]),
+            (lambda groups: self.foreseen.extend(list(group) for group in groups[:1])) if far else None,
         )
         self.flow.window = window
         self.flow.go()
@@ -110,8 +110,7 @@ def test_a_stretch_is_a_long_gop_or_several_short_ones_with_the_leading_pictures
     stretches = []
     while stretch := decoding.flow.begin():
         stretches.append(stretch.rows)
-    assert [len(rows) for rows in stretches[:2]] == [8, 32]
-    for rows, following in pairwise(stretches[2:]):
+    for rows, following in pairwise(stretches):
         assert rows[-1] < len(samples)
         irap = int(iraps[following[0]])
         assert following[0] == irap  # what leads it was left to the stretch before
@@ -119,21 +118,72 @@ def test_a_stretch_is_a_long_gop_or_several_short_ones_with_the_leading_pictures
         assert leading
         assert set(leading) <= set(rows)
     assert sorted(row for rows in stretches for row in rows) == list(range(len(samples)))
-    assert decoding.foreseen[0][:8] == stretches[0]
 
 
-def test_what_is_left_in_the_end_is_for_all_lanes_together(clip: Clip) -> None:
-    """Nine GOPs of 30 behind the first are four stretches of two, for two lanes, and one GOP for both."""
-    decoding = Decoding(clip("far_last.mp4"), window=1000)
+@pytest.mark.parametrize(("far", "lengths"), [(True, [8, 22, 60, 60]), (False, [60, 60, 60, 60])])
+def test_the_first_stretches_of_what_is_far_are_short(far: bool, lengths: list[int], clip: Clip) -> None:
+    decoding = Decoding(clip("far_last.mp4"), window=1000, far=far)
     decoding.flow.next()
-    lengths = []
-    for lanes in (1, 1, 2, 2, 2, 2):
-        stretch = decoding.flow.begin(lanes)
-        assert stretch is not None
-        lengths.append(len(stretch.rows))
-    assert lengths == [8, 22, 60, 60, 60, 60]
-    assert decoding.flow.begin(2) is None
-    assert decoding.flow.begin_rest().rows == list(range(270, 300))
+    begun = [decoding.flow.begin() for _ in lengths]
+    assert [len(stretch.rows) for stretch in begun if stretch is not None] == lengths
+    assert [min(rows) for rows in decoding.foreseen] == ([0, 8, 30, 90] if far else [])
+
+
+@pytest.mark.parametrize("settled", [0, 20, 60])
+def test_what_is_left_in_the_end_is_for_all_lanes_where_that_ends_sooner(settled: int, clip: Clip) -> None:
+    """Ten GOPs of 30 are five stretches for two lanes: the last one is for both, unless the other lane has long to go."""
+    decoding = Decoding(clip("far_last.mp4"), window=1000)
+    flow = decoding.flow
+    flow.next()
+    begun = [flow.begin(2) for _ in range(4)]
+    stretches = [stretch for stretch in begun if stretch is not None]
+    assert [len(stretch.rows) for stretch in stretches] == [60] * 4
+    for stretch in stretches[:3]:
+        for row in stretch.rows:
+            decoding.settle(row)
+        assert not flow.stop(stretch)
+    for row in stretches[3].rows[:settled]:
+        decoding.settle(row)
+    last = flow.begin(2)
+    if settled < 60:
+        assert last is not None
+        assert last.rows == list(range(240, 300))
+    else:
+        assert last is None
+        assert flow.begin_rest().rows == list(range(240, 300))
+
+
+def test_who_is_too_far_ahead_waits_while_another_is_busy(clip: Clip) -> None:
+    decoding = Decoding(clip("far_last.mp4"), window=62)
+    flow = decoding.flow
+    flow.next()
+    first, second = flow.begin(2), flow.begin(2)
+    assert first is not None
+    assert second is not None
+    sent: list[int] = []
+
+    def send() -> None:
+        for row in second.rows:
+            if not second.go_on(row):
+                return
+            sent.append(row)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    wait_for(lambda: flow._waiting == 1)
+    reached = len(sent)
+    assert reached < len(second.rows)
+    for row in first.rows[:30]:
+        assert first.go_on(row)
+        decoding.settle(row)
+    for _ in range(20):
+        decoding.take()
+    wait_for(lambda: len(sent) > reached and flow._waiting == 1)
+    assert thread.is_alive()
+    assert flow.stop(first)  # nobody is left who makes room
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+    assert reached < len(sent) < len(second.rows)
 
 
 def test_no_more_rows_are_asked_for_than_the_lookahead(clip: Clip) -> None:
