@@ -1,15 +1,19 @@
-"""Plot the ratios of a saved run as SVG: `python -m benchmarks.plot RESULTS.json [docs/benchmarks.svg]`."""
+"""Plot the ratios of saved runs as SVG: `python -m benchmarks.plot RESULTS.json... [--out docs/benchmarks.svg]`.
+
+Of a row that several runs have, the last one's is drawn.
+"""
 
 from __future__ import annotations
 
+import argparse
 import math
-import sys
 from html import escape
 from pathlib import Path
 
 from benchmarks.clips import ROOT
 from benchmarks.results import Results, RowResult
 from benchmarks.verdicts import Duel, duels
+from benchmarks.works import ROWS
 
 __all__ = ["draw"]
 
@@ -62,9 +66,9 @@ def draw(results: Results) -> str:
     scale = _Scale(min(*bounds, 0.9), min(max(*bounds, 4.0), _FAR))
     height = _TOP + sum(_PITCH * len(found) + _BAND for _, found in rows) + 30
     about = results.about
-    heading = (
-        f"{about['machine']}; {about['threads']} threads, {about['rounds']} rounds; {about['date'][:10]}"
-    )
+    counts = sorted({len(duel.runs.rounds) for _, found in rows for duel in found})
+    rounds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+    heading = f"{about['machine']}; {about['threads']} threads, {rounds} rounds; {about['date'][:10]}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
         'aria-label="How many times as long peers take as ffbind, for each kind of work">',
@@ -141,11 +145,18 @@ def _mark(shape: str, x: float, y: float, colour: str, *, hollow: bool) -> str:
     return f'<rect x="{x - 3.5:.1f}" y="{y - 3.5}" width="7" height="7" {style}{turn}/>'
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Read the results and write the plot."""
-    target = Path(arguments[1]) if len(arguments) > 1 else ROOT / "docs" / "benchmarks.svg"
-    target.write_text(draw(Results.load(Path(arguments[0]))))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.plot", description="Plot saved runs as SVG.")
+    parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS.json")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks.svg")
+    options = parser.parse_args()
+    runs = [Results.load(path) for path in options.results]
+    rows = {row.name: row for run in runs for row in run.rows}
+    order = {row.name: place for place, row in enumerate(ROWS)}
+    found = sorted(rows.values(), key=lambda row: order.get(row.name, len(order)))
+    options.out.write_text(draw(Results(runs[-1].about, found)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
