@@ -67,9 +67,7 @@ class Flow:
         self._awaited = -1
         self._known: deque[tuple[int, int]] = deque()  # not taken
         self._open: deque[int] = deque()  # not begun
-        self._stopped: list[
-            tuple[int, list[int]]
-        ] = []  # begun, and to be begun again, with the place of their first row
+        self._stopped: list[tuple[int, list[int]]] = []  # to be begun again, each with the first place in it
         self._left: Counter[int] = Counter()  # how often a row is still to be taken
         self._place: dict[int, int] = {}  # when it is taken first
         self._results: dict[int, Result] = {}
@@ -116,14 +114,14 @@ class Flow:
                 self._awaited = -1
             if result is None:
                 return None
-        self._known.popleft()
-        self._taken += 1
-        if self._waiting:
-            with self._lock:
+        with self._lock:
+            self._known.popleft()
+            self._taken += 1
+            self._left[row] -= 1
+            if not self._left[row]:
+                del self._left[row], self._place[row], self._results[row]
+            if self._waiting:
                 self._room.notify_all()
-        self._left[row] -= 1
-        if not self._left[row]:
-            del self._left[row], self._place[row], self._results[row]
         return result
 
     def wake(self) -> None:
