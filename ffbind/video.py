@@ -5,13 +5,13 @@ from __future__ import annotations
 import operator
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice, pairwise
 from types import TracebackType
-from typing import Any, Self, overload
+from typing import Any, Self, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,8 @@ from .stats import Stats
 from .turn import Turn
 
 __all__ = ["Frames", "Video", "open"]
+
+T = TypeVar("T")
 
 _KEPT_BYTES = 512 << 20
 _KEPT_PICTURES = 6
@@ -432,15 +434,9 @@ class Video:
         plan = plan_frames(self._index, rows)
         if exact:
             with self._turn:
-                plan = replace(plan, samples=self._needed(sorted(set(rows))))
+                wanted = sorted(set(rows))
+                plan = replace(plan, samples=self._with_scan(lambda: self._pool.needed(wanted)))
         return plan
-
-    def _needed(self, rows: Sequence[int]) -> int:
-        try:
-            return self._pool.needed(rows)
-        except ScanNeeded:
-            self.scan()
-            return self._pool.needed(rows)
 
     def scan(self, watch: Watch | None = None) -> VideoIndex:
         """Read the headers of all samples (which reads the whole file) and give the index with true kinds and IRAPs.
@@ -644,11 +640,7 @@ class Video:
         with self._turn:
             self._expect()
             reused = flow.reused
-            try:
-                self._pool.decode_flow(flow, least, most, keep=keep)
-            except ScanNeeded:
-                self.scan()
-                self._pool.decode_flow(flow, least, most, keep=keep)
+            self._with_scan(lambda: self._pool.decode_flow(flow, least, most, keep=keep))
             self._reused += flow.reused - reused
         self._turn.give_way()
 
@@ -695,11 +687,15 @@ class Video:
             return results
 
     def _decode_now(self, rows: Sequence[int], keep: bool = True) -> dict[int, Result]:
+        return self._with_scan(lambda: self._pool.decode(rows, keep=keep))
+
+    def _with_scan(self, work: Callable[[], T]) -> T:
+        """Do what may turn out to need the headers of all samples: then read them, and do it again."""
         try:
-            return self._pool.decode(rows, keep=keep)
+            return work()
         except ScanNeeded:
             self.scan()
-            return self._pool.decode(rows, keep=keep)
+            return work()
 
 
 class _Peekable(Iterator[tuple[int, int]]):
