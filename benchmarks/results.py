@@ -68,6 +68,12 @@ class RowResult:
     goals: list[Goal]
     runs: dict[str, Runs] = field(default_factory=dict)
 
+    @property
+    def ours_are_right(self) -> bool:
+        """True if none of ours gave a wrong frame or an error."""
+        own = [run for name, run in self.runs.items() if is_ours(name)]
+        return not any(run.tally.wrong or run.tally.errors for run in own)
+
 
 @dataclass(slots=True)
 class Results:
@@ -79,8 +85,7 @@ class Results:
     @property
     def ours_are_right(self) -> bool:
         """True if none of ours gave a wrong frame or an error."""
-        own = [run for row in self.rows for name, run in row.runs.items() if is_ours(name)]
-        return not any(run.tally.wrong or run.tally.errors for run in own)
+        return all(row.ours_are_right for row in self.rows)
 
     def save(self, path: Path) -> None:
         """Write as JSON."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.contenders import OURS, is_ours
 from benchmarks.intervals import Interval, median, paired_ratio
@@ -22,16 +22,23 @@ class Duel:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A goal and what was found; `found` is None where there was nothing to compare with. `against`: the peer compared with."""
+    """A goal and what was found; `found` is None where there was nothing to compare with.
+
+    - `against`: the peer compared with
+    - `right`: ours gave no wrong frame and no error; how fast it would else have been is all the same
+    """
 
     goal: Goal
     found: Interval | None
     against: str = ""
+    right: bool = True
 
     @property
     def met(self) -> bool | None:
         """Whether the goal is met; None if that could not be told."""
-        return None if self.found is None else self.goal.met_by(self.found.low, self.found.high)
+        return (
+            None if self.found is None else self.right and self.goal.met_by(self.found.low, self.found.high)
+        )
 
 
 def ours(row: RowResult, form: str | None = None, of: str = OURS) -> Runs | None:
@@ -62,7 +69,7 @@ def fastest(row: RowResult, *, exact: bool, of: str = OURS) -> Duel | None:
 
 def verdicts(row: RowResult) -> list[Verdict]:
     """Judge a row's goals."""
-    return [_judge(row, goal) for goal in row.goals]
+    return [replace(_judge(row, goal), right=row.ours_are_right) for goal in row.goals]
 
 
 def _judge(row: RowResult, goal: Goal) -> Verdict:

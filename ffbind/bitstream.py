@@ -104,6 +104,8 @@ class SequenceFacts:
     chroma_format: int
     max_num_reorder: int
     max_dec_pic_buffering: int
+    min_cb_size: int
+    ctb_size: int
     color: Color
     pixel_aspect: tuple[int, int]
 
@@ -241,6 +243,8 @@ class ParameterSets:
             chroma_format=facts.chroma_format,
             max_num_reorder=facts.max_num_reorder,
             max_dec_pic_buffering=facts.max_dec_pic_buffering,
+            min_cb_size=facts.min_cb_size,
+            ctb_size=facts.ctb_size,
             color=Color(facts.primaries, facts.transfer, facts.matrix, bool(facts.full_range)),
             pixel_aspect=(facts.sar_width, facts.sar_height),
         )

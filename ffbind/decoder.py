@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from .bitstream import Buffer, ParameterSets
+from .buffers import shared_buffers
 from .errors import CorruptError, FFbindError, UndecodableError
 from .frame import Frame
 from .isobmff.entries import parse_hvcc
@@ -51,7 +52,7 @@ class Decoder:
         self._turn = Turn("decoder", "open another one")
         self._tracker = ReferenceTracker(keep_following=keeps_following())
         self._sets = ParameterSets(self._parameter_sets)
-        self._native = NativeDecoder(self._limits)
+        self._native = NativeDecoder(self._limits, shared_buffers())
         self._native.start(self._parameter_sets, nal_length_size)
 
     @property

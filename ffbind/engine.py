@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
+from .buffers import PictureBuffers
 from .errors import CorruptError, UnsupportedError
 from .frame import NativePicture
 from .native_decoder import NativeDecoder
@@ -42,9 +43,10 @@ class Engine:
     - `is_careful`: it met damage, or what damage could do unnoticed, and decodes one sample after the other for good
     """
 
-    def __init__(self, samples: Samples, threads: int) -> None:
+    def __init__(self, samples: Samples, buffers: PictureBuffers, threads: int) -> None:
         self._samples = samples
-        self._decoder = NativeDecoder(samples.limits, threads)
+        self._buffers = buffers
+        self._decoder = NativeDecoder(samples.limits, buffers, threads)
         self._standing: Standing | None = None
         self._trace: Trace | None = None
         self._stats = Stats()
@@ -139,7 +141,7 @@ class Engine:
         """Decode so many samples side by side from now on, from a new start."""
         opened = self._decoder.opened
         self._decoder.close()
-        self._decoder = NativeDecoder(self._samples.limits, threads)
+        self._decoder = NativeDecoder(self._samples.limits, self._buffers, threads)
         self._decoder.opened = opened
         self._standing = None
 

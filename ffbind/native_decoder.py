@@ -11,14 +11,45 @@ from typing import Any
 
 from .avio import av_error_text
 from .bitstream import Buffer, SequenceFacts
+from .buffers import PictureBuffers
 from .errors import CorruptError, DecoderError, UnsupportedError
 from .frame import NativePicture
 from .limits import Limits
 from .native import ffi, lib
 
-__all__ = ["NativeDecoder", "check_sequence"]
+__all__ = ["NativeDecoder", "check_sequence", "decoder_bytes"]
 
 _SCREEN_CONTENT_PROFILES = (9, 11)
+
+_MOTION_BYTES = 12
+"""Of a picture's motion vectors, for each block half as wide and high as the smallest coding blocks."""
+
+_LISTS_BYTES = 528
+"""Of a picture's reference lists, for each coding tree block."""
+
+_THREAD_BYTES = 0.4
+"""What each of a decoder's threads works on, for each luma sample."""
+
+_CONTEXT_BYTES = 1 << 20
+"""What each of them takes whatever the size of pictures, with a share of the samples in work."""
+
+
+def decoder_bytes(facts: SequenceFacts, threads: int) -> int:
+    """Say how many bytes a decoder takes that stands somewhere: its references, and what libavcodec has beside the pictures.
+
+    Tables come with each picture, those in work included, and stay. (Picture buffers do not: csrc/buffers.h.) The figures are what
+    libavcodec 5.1 to 9 allocates, and tests/ffbind/test_buffers.py measures them.
+    """
+    luma = facts.coded_width * facts.coded_height
+    blocks = -(-facts.coded_width // facts.ctb_size) * -(-facts.coded_height // facts.ctb_size)
+    tables = luma * _MOTION_BYTES // (facts.min_cb_size // 2) ** 2 + blocks * _LISTS_BYTES
+    held = facts.max_dec_pic_buffering
+    return int(
+        held * facts.picture_bytes
+        + (held + threads) * tables
+        + (threads + 1) * _CONTEXT_BYTES
+        + threads * luma * _THREAD_BYTES
+    )
 
 
 def check_sequence(facts: SequenceFacts, limits: Limits) -> None:
@@ -36,8 +67,9 @@ class NativeDecoder:
     Not for use by two threads at once.
     """
 
-    def __init__(self, limits: Limits, threads: int = 1) -> None:
+    def __init__(self, limits: Limits, buffers: PictureBuffers, threads: int = 1) -> None:
         self._limits = limits
+        self._buffers = buffers
         self._threads = threads
         self._native: Any = None
         self._picture = ffi.new("AVFrame **")
@@ -132,7 +164,7 @@ class NativeDecoder:
         """Give the decoder of libavcodec, opened if need be, with the parameter sets in front of its first sample."""
         if self._native is None:
             error = ffi.new("int *")
-            native = lib.ffb_decoder_open(self._limits.pixels, self._threads, error)
+            native = lib.ffb_decoder_open(self._buffers.native, self._limits.pixels, self._threads, error)
             if native == ffi.NULL:
                 raise DecoderError(f"libavcodec's HEVC decoder does not open: {av_error_text(error[0])}")
             self._native = ffi.gc(native, lib.ffb_decoder_close)

@@ -21,6 +21,7 @@ from typing import TypeVar
 import numpy as np
 
 from .bitstream import SequenceFacts
+from .buffers import shared_buffers
 from .engine import DamageFound, Engine
 from .errors import (
     CorruptError,
@@ -35,6 +36,7 @@ from .flow import Flow, Result, Stretch
 from .frame import NativePicture
 from .hevc import Kind
 from .native import keeps_following
+from .native_decoder import decoder_bytes
 from .parking import Parked, least_missed
 from .plan import Standing, choose, course, part
 from .reader import SampleReader
@@ -49,7 +51,7 @@ __all__ = ["EnginePool", "ScanNeeded"]
 _MOST_PARKED = 16
 """Decoders parked at most; memory may allow fewer."""
 
-_PARKED_SHARE = 0.75
+_PARKED_SHARE = 0.85
 """Of the memory for what is kept, what parked decoders may take: a decoder near a frame spares more than as many pictures do."""
 
 _WIDEST = 8
@@ -126,6 +128,7 @@ class EnginePool:
         self._threads = threads
         self._in_work = min(_IN_WORK * threads, _WIDEST) if threads > 1 else 1
         self._kept_bytes = kept_bytes
+        self._buffers = shared_buffers()
         self._engines: list[Engine] = []
         self._readers: list[SampleReader] = []
         self._engine_bytes = 0
@@ -150,13 +153,8 @@ class EnginePool:
             engine.close()
 
     def expect(self, facts: SequenceFacts) -> None:
-        """Say what pictures are like, which settles how many decoders are kept.
-
-        A decoder takes its decoded picture buffer, what its threads work on, and two more for luck; each with motion vectors and
-        other tables, which take about a byte for each luma sample.
-        """
-        picture = facts.picture_bytes + facts.coded_width * facts.coded_height
-        self._engine_bytes = picture * (facts.max_dec_pic_buffering + self._in_work + 2)
+        """Say what pictures are like, which settles how many decoders are kept."""
+        self._engine_bytes = decoder_bytes(facts, self._in_work)
         self._share_memory()
 
     def decode(self, rows: Sequence[int], *, keep: bool = True) -> dict[int, Result]:
@@ -319,7 +317,7 @@ class EnginePool:
     # Decoders
 
     def _open(self, threads: int) -> Engine:
-        engine = Engine(self._samples, threads)
+        engine = Engine(self._samples, self._buffers, threads)
         self._engines.append(engine)
         self._share_memory()
         return engine

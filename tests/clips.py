@@ -105,6 +105,13 @@ CLIPS: dict[str, str] = {
         "-f lavfi -i testsrc2=size=7680x4320:rate=25 -frames:v 2 -c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1 "
         "-x265-params log-level=error:bframes=0:qp=40"
     ),
+    # Coding tree blocks of 16, and the last of five slices is one row of them.
+    "small_blocks.mp4": f"{_MOTION} {_X265}:keyint=20:ctu=16:slices=5 -vf crop=208:112",
+    # Pictures that take memory, in GOPs of six.
+    "hd.mp4": (
+        "-f lavfi -i testsrc2=size=1920x1080:rate=25 -frames:v 36 -c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1 "
+        "-x265-params log-level=error:keyint=6:min-keyint=6:scenecut=0:open-gop=0:ctu=64:min-cu-size=8:bframes=0:ref=3"
+    ),
     # Large enough for the reads of a store to be told apart: ten GOPs of some 300 kB.
     "far_last.mp4": (
         "-f lavfi -i testsrc2=size=320x180:rate=25:duration=12,noise=alls=20:allf=t -c:v libx265 -preset ultrafast -pix_fmt yuv420p "

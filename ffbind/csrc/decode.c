@@ -9,8 +9,12 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "marks.h"
 #include "nal.h"
 #include "params.h"
+
+/* Sizes of coding tree blocks, H.265 7.4.3.2.1. */
+enum { SMALLEST_CTB = 16, LARGEST_CTB = 64 };
 
 struct ffb_decoder {
     pid_t process;           /* that opened it */
@@ -19,7 +23,9 @@ struct ffb_decoder {
     uint8_t *front;          /* owned: NAL units that go in front of the next sample, each behind a 4-byte length */
     size_t front_size;
     size_t front_capacity;
+    ffb_buffers *buffers;        /* a share of it */
     _Atomic int64_t luma_offset; /* of a picture's first plane in its buffer; libavcodec's threads write it, all the same */
+    _Atomic int mark_step;       /* size of the smallest coding tree blocks so far */
 };
 
 /* An hvcC record without parameter sets and with 4-byte lengths (ISO/IEC 14496-15 8.3.3.1): it only tells the decoder how
@@ -27,70 +33,29 @@ struct ffb_decoder {
 static const uint8_t FRAMING[23] = {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0, 0xfc, 0xfc, 0xf8, 0xf8, 0, 0, 3, 0};
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Parts of a picture that were never decoded
+ * Memory of pictures
  * ---------------------------------------------------------------------------------------------------------------- */
 
-/* Where damage makes a slice end early, libavcodec reports nothing and leaves the rest of the picture as the buffer was: parts
- * of other pictures, or nothing. So each new buffer is marked: in every 16x16 block of the first plane (the smallest coding
- * tree block, H.265 7.4.3.2.1), 4 rows of 4 bytes, out of reach of the deblocking of neighbours (3 samples, 8.7.2.5.7). A mark
- * that is still whole after decoding stands where nothing was decoded; that a picture looks like one has a chance of 2^-128. */
-enum { BLOCK = 16, MARK_AT = 4, MARK_ROWS = 4, MARK_BYTES = 4 };
-static const uint8_t MARK[MARK_ROWS][MARK_BYTES] = {
-    {0x5b, 0xe1, 0x07, 0x9c}, {0xd2, 0x36, 0xa9, 0x4f}, {0x18, 0xf5, 0x60, 0xbd}, {0xc7, 0x2a, 0x83, 0x71}};
-
-/* Marks the first plane of a new picture. `plane` is uncropped. */
-static void mark_plane(uint8_t *plane, int stride, int width, int height, int bytes)
+/* The first plane of a picture, whose coded size is that of `context`. */
+static ffb_plane first_plane(const AVCodecContext *context, const AVFrame *frame, uint8_t *data)
 {
-    for (int y = MARK_AT; y + MARK_ROWS <= height; y += BLOCK) {
-        for (int x = MARK_AT; x + MARK_BYTES <= width; x += BLOCK) {
-            uint8_t *at = plane + (ptrdiff_t)y * stride + (ptrdiff_t)x * bytes;
-            for (int row = 0; row < MARK_ROWS; row++)
-                memcpy(at + (ptrdiff_t)row * stride, MARK[row], MARK_BYTES);
-        }
-    }
-}
-
-/* Tells whether a whole mark is left. All first rows of marks on a line are compared without a branch, for speed: hardly ever is one
- * of them there. */
-static int has_mark(const uint8_t *plane, int stride, int width, int height, int bytes)
-{
-    uint32_t first;
-    memcpy(&first, MARK[0], MARK_BYTES);
-    for (int y = MARK_AT; y + MARK_ROWS <= height; y += BLOCK) {
-        const uint8_t *line = plane + (ptrdiff_t)y * stride;
-        int any = 0;
-        for (int x = MARK_AT; x + MARK_BYTES <= width; x += BLOCK) {
-            uint32_t found;
-            memcpy(&found, line + (ptrdiff_t)x * bytes, MARK_BYTES);
-            any |= found == first;
-        }
-        for (int x = MARK_AT; any && x + MARK_BYTES <= width; x += BLOCK) {
-            const uint8_t *at = line + (ptrdiff_t)x * bytes;
-            int same = 1;
-            for (int row = 0; row < MARK_ROWS; row++)
-                same &= memcmp(at + (ptrdiff_t)row * stride, MARK[row], MARK_BYTES) == 0;
-            if (same)
-                return 1;
-        }
-    }
-    return 0;
-}
-
-static int bytes_per_value(int format)
-{
-    const AVPixFmtDescriptor *about = av_pix_fmt_desc_get(format);
-    return about && about->comp[0].depth > 8 ? 2 : 1;
+    const AVPixFmtDescriptor *about = av_pix_fmt_desc_get(frame->format);
+    const ffb_plane plane = {data, frame->linesize[0], context->coded_width, context->coded_height,
+                             about && about->comp[0].depth > 8 ? 2 : 1};
+    return plane;
 }
 
 /* Called by libavcodec for each new picture, with frame threads from several of its threads at once. */
 static int get_marked_buffer(AVCodecContext *context, AVFrame *frame, int flags)
 {
     ffb_decoder *decoder = context->opaque;
-    int result = avcodec_default_get_buffer2(context, frame, flags);
+    (void)flags;
+    int result = ffb_buffers_get(decoder->buffers, context, frame);
     if (result < 0)
         return result;
     atomic_store_explicit(&decoder->luma_offset, frame->data[0] - frame->buf[0]->data, memory_order_relaxed);
-    mark_plane(frame->data[0], frame->linesize[0], context->coded_width, context->coded_height, bytes_per_value(frame->format));
+    const ffb_plane plane = first_plane(context, frame, frame->data[0]);
+    ffb_mark(&plane, atomic_load(&decoder->mark_step));
     return 0;
 }
 
@@ -98,11 +63,20 @@ static int get_marked_buffer(AVCodecContext *context, AVFrame *frame, int flags)
 static int is_incomplete(ffb_decoder *decoder, const AVFrame *frame)
 {
     const int64_t offset = atomic_load_explicit(&decoder->luma_offset, memory_order_relaxed);
-    return has_mark(frame->buf[0]->data + offset, frame->linesize[0], decoder->context->coded_width,
-                    decoder->context->coded_height, bytes_per_value(frame->format));
+    const ffb_plane plane = first_plane(decoder->context, frame, frame->buf[0]->data + offset);
+    return ffb_has_mark(&plane, atomic_load(&decoder->mark_step));
 }
 
-ffb_decoder *ffb_decoder_open(int64_t max_pixels, int threads, int *error)
+/* Takes note of an SPS that goes to libavcodec: marks get as near to each other as its coding tree blocks, and stay so. */
+static void note_blocks(ffb_decoder *decoder, const ffb_nal *nal)
+{
+    const int size = ffb_sps_ctb_size(nal->data, nal->size);
+    const int step = size < 0 ? SMALLEST_CTB : size;
+    if (step < atomic_load(&decoder->mark_step))
+        atomic_store(&decoder->mark_step, step);
+}
+
+ffb_decoder *ffb_decoder_open(ffb_buffers *buffers, int64_t max_pixels, int threads, int *error)
 {
     *error = AVERROR(ENOMEM);
     const AVCodec *codec = avcodec_find_decoder_by_name("hevc");
@@ -113,6 +87,9 @@ ffb_decoder *ffb_decoder_open(int64_t max_pixels, int threads, int *error)
         free(decoder);
         return NULL;
     }
+    ffb_buffers_retain(buffers);
+    decoder->buffers = buffers;
+    atomic_init(&decoder->mark_step, LARGEST_CTB);
     decoder->process = getpid();
     decoder->packet = av_packet_alloc();
     decoder->context = avcodec_alloc_context3(codec);
@@ -154,6 +131,7 @@ void ffb_decoder_close(ffb_decoder *decoder)
         return;
     avcodec_free_context(&decoder->context);
     av_packet_free(&decoder->packet);
+    ffb_buffers_release(decoder->buffers);
     free(decoder->front);
     free(decoder);
 }
@@ -211,10 +189,11 @@ static size_t nal_space(const ffb_nal *nal)
 }
 
 /* Writes `nal` behind a 4-byte length. Returns the bytes written, or -1. `out` has nal_space(nal) bytes. */
-static int64_t nal_put(const ffb_nal *nal, uint8_t *out)
+static int64_t nal_put(ffb_decoder *decoder, const ffb_nal *nal, uint8_t *out)
 {
     int64_t size = (int64_t)nal->size;
     if (nal->type == FFB_NAL_SPS) {
+        note_blocks(decoder, nal);
         size = ffb_sps_without_delay(nal->data, nal->size, out + 4, nal_space(nal) - 4);
         if (size < 0)
             return -1;
@@ -236,7 +215,7 @@ static int front_put(ffb_decoder *decoder, const ffb_nal *nal)
         decoder->front = grown;
         decoder->front_capacity = 2 * needed;
     }
-    int64_t written = nal_put(nal, decoder->front + decoder->front_size);
+    int64_t written = nal_put(decoder, nal, decoder->front + decoder->front_size);
     if (written < 0)
         return FFB_DECODE_BAD_SAMPLE;
     decoder->front_size += (size_t)written;
@@ -308,7 +287,7 @@ static int fill_packet(ffb_decoder *decoder, const uint8_t *sample, size_t size,
             if (result == FFB_DECODE_OK)
                 continue;
         } else {
-            int64_t written = nal_put(&nal, out + used);
+            int64_t written = nal_put(decoder, &nal, out + used);
             if (written >= 0) {
                 used += (size_t)written;
                 continue;

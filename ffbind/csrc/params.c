@@ -277,11 +277,24 @@ static int sps_head(ffb_bits *bits, ffb_sps *sps, ordering_span *span)
     return bits->overrun ? -1 : (int)id;
 }
 
+/* Reads log2_min_luma_coding_block_size_minus3 and log2_diff_max_min_luma_coding_block_size (H.265 7.4.3.2.1). Returns 0 or -1. */
+static int block_sizes(ffb_bits *bits, ffb_sps_facts *facts)
+{
+    const uint32_t smallest = ffb_ue(bits), difference = ffb_ue(bits);
+    if (bits->overrun || smallest > 3 || difference > 3 || smallest + difference < 1 || smallest + difference > 3)
+        return -1;
+    facts->min_cb_size = 8 << smallest;
+    facts->ctb_size = 8 << (smallest + difference);
+    return 0;
+}
+
 /* Reads the rest of what is needed: reference picture sets, long-term pictures, VUI. Returns 0 or -1. */
 static int sps_tail(ffb_bits *bits, ffb_sps *sps)
 {
     ffb_sps_facts *facts = &sps->facts;
-    for (int i = 0; i < 6; i++) /* coding and transform block sizes, hierarchy depths */
+    if (block_sizes(bits, facts) < 0)
+        return -1;
+    for (int i = 0; i < 4; i++) /* transform block sizes, hierarchy depths */
         ffb_ue(bits);
     if (ffb_bit(bits) && ffb_bit(bits))
         skip_scaling_lists(bits);
@@ -342,6 +355,25 @@ static int add_sps(ffb_params *params, const ffb_nal *nal)
     free(sps);
     free(rbsp);
     return id < 0 ? -1 : 0;
+}
+
+int ffb_sps_ctb_size(const uint8_t *data, size_t size)
+{
+    ffb_nal nal;
+    if (!ffb_nal_open(data, size, &nal) || nal.type != FFB_NAL_SPS || size > FFB_MAX_SET_BYTES)
+        return -1;
+    uint8_t *rbsp = malloc(size);
+    ffb_sps *sps = calloc(1, sizeof *sps);
+    int result = -1;
+    if (rbsp && sps) {
+        ffb_bits bits = ffb_bits_of(rbsp, ffb_nal_payload(&nal, rbsp, size));
+        ordering_span span;
+        if (sps_head(&bits, sps, &span) >= 0 && block_sizes(&bits, &sps->facts) == 0)
+            result = sps->facts.ctb_size;
+    }
+    free(sps);
+    free(rbsp);
+    return result;
 }
 
 static int add_pps(ffb_params *params, const ffb_nal *nal)

@@ -29,6 +29,8 @@ typedef struct ffb_sps_facts {
     int32_t max_dec_pic_buffering;
     int32_t max_num_reorder;
     int32_t max_sub_layers;
+    int32_t min_cb_size;      /* of the smallest coding blocks, in luma samples: 8 to 64 */
+    int32_t ctb_size;         /* of coding tree blocks: 16, 32 or 64 */
     int32_t full_range;
     int32_t primaries;
     int32_t transfer;
@@ -60,6 +62,9 @@ int ffb_params_id(const uint8_t *nal, size_t size);
 /* Reads how long a picture lasts by the VUI of SPS `sps_id`, or of the first that says so when it is -1: units / scale seconds
  * (H.265 E.3.1). Returns 0, or -1 where no SPS says. */
 int ffb_params_timing(const ffb_params *params, int sps_id, uint32_t *units, uint32_t *scale);
+
+/* Reads the size of the coding tree blocks of an SPS NAL unit: 16, 32 or 64. Returns it, or -1 when the SPS is malformed. */
+int ffb_sps_ctb_size(const uint8_t *nal, size_t size);
 
 /* Writes a copy of the SPS NAL unit in which every sps_max_num_reorder_pics and sps_max_latency_increase_plus1 is 0, so that
  * a decoder puts each picture out the moment its sample went in (H.265 C.5.2). All other bits stay as they are. `out`

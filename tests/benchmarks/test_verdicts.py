@@ -71,6 +71,11 @@ def test_goals_are_judged_by_the_worse_end(row: RowResult) -> None:
     assert not Goal("cpu", 1.03).met_by(1.0, 1.04)
 
 
+def test_no_goal_is_met_by_wrong_frames_of_ours(row: RowResult) -> None:
+    row.runs["ffbind/planes"].tally.errors += 1
+    assert [verdict.met for verdict in verdicts(row)] == [False, False, False, False, None]
+
+
 def test_rounds_that_one_of_them_missed_are_left_out() -> None:
     one, other = _runs("planes", [1.0, 1.0]), _runs("planes", [3.0, 100.0])
     one.rounds, other.rounds = [0, 2], [0, 1]

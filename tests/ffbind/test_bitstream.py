@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from ffbind._native import ffi, lib
 from ffbind.bitstream import ParameterSets, Reference, SequenceFacts, sample_kind
+from ffbind.buffers import PictureBuffers
 from ffbind.color import Color
 from ffbind.errors import CorruptError, UndecodableError
 from ffbind.hevc import Kind
@@ -245,6 +246,10 @@ class Sps:
     ordering: tuple[tuple[int, int, int], ...] = ((4, 2, 0),)  # (buffering minus 1, reorder, latency plus 1)
     scaling_lists: bool = False
     pcm: bool = False
+    blocks: tuple[int, int] = (
+        0,
+        3,
+    )  # log2_min_luma_coding_block_size_minus3, and what coding tree blocks have more
     rps: tuple[RpsSyntax, ...] = ()
     long_term: tuple[tuple[int, bool], ...] | None = None  # (lt_ref_pic_poc_lsb_sps, used); None: not present
     vui: Callable[[Bits], None] | None = None
@@ -267,7 +272,7 @@ class Sps:
         assert len(self.ordering) == (self.sub_layers if self.ordering_for_all else 1)
         for entry in self.ordering:
             bits.ue(*entry)
-        bits.ue(0, 3, 0, 3, 0, 0)
+        bits.ue(*self.blocks, 0, 3, 0, 0)
         bits.u(1, self.scaling_lists)
         if self.scaling_lists:
             bits.u(1, 1)
@@ -528,6 +533,7 @@ def sequences(draw: st.DrawFn) -> Sps:
         ordering=tuple(draw(st.lists(entry, min_size=count, max_size=count))),
         scaling_lists=draw(st.booleans()),
         pcm=draw(st.booleans()),
+        blocks=draw(st.sampled_from([(0, 1), (0, 2), (0, 3), (1, 0), (1, 2), (2, 0), (2, 1), (3, 0)])),
         rps=draw(reference_sets(4)),
     )
 
@@ -601,6 +607,8 @@ def test_facts_of_an_sps(sps: Sps) -> None:
         chroma_format=sps.chroma_format,
         max_num_reorder=sps.ordering[-1][1],
         max_dec_pic_buffering=sps.ordering[-1][0] + 1,
+        min_cb_size=8 << sps.blocks[0],
+        ctb_size=8 << sum(sps.blocks),
         color=Color(2, 2, 2, False),
         pixel_aspect=(1, 1),
     )
@@ -783,6 +791,7 @@ def test_emulation_prevention_is_done_again() -> None:
 def test_an_sps_that_grows_finds_room_in_the_decoder() -> None:
     """Fewer bits, and yet more bytes: the decoder sets enough aside for the emulation prevention that comes."""
     error = ffi.new("int *")
+    buffers = PictureBuffers(0)
     growing = 0
     for zeros in range(9, 15):
         for width in range(8, 512, 8):
@@ -792,7 +801,8 @@ def test_an_sps_that_grows_finds_room_in_the_decoder() -> None:
             assert without is not None
             if len(without) > len(unit):
                 growing += 1
-                decoder = ffi.gc(lib.ffb_decoder_open(1 << 20, 1, error), lib.ffb_decoder_close)
+                native = lib.ffb_decoder_open(buffers.native, 1 << 20, 1, error)
+                decoder = ffi.gc(native, lib.ffb_decoder_close)
                 assert lib.ffb_decoder_add_nal(decoder, unit, len(unit)) == lib.FFB_DECODE_OK
                 ffi.release(decoder)
     assert growing > 0

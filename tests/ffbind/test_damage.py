@@ -381,6 +381,22 @@ def test_a_picture_that_ends_early_is_damaged(whole_of: Callable[[str], Whole], 
     assert errors > 5
 
 
+@pytest.mark.parametrize("row", [0, 2, 7])
+def test_a_picture_without_its_last_slice_is_damaged(
+    row: int, whole_of: Callable[[str], Whole], picture_hash: Hash
+) -> None:
+    """What is missing is one row of coding tree blocks of 16 x 16: a mark for each 64 x 64 samples would not see it."""
+    clean = whole_of("small_blocks.mp4")
+    data = bytearray(clean.data)
+    at = last = int(clean.index.samples["offset"][row])
+    while at < int(clean.index.samples["offset"][row]) + int(clean.index.samples["size"][row]):
+        last = at
+        at += 4 + int.from_bytes(data[at : at + 4], "big")
+    data[last + 4] = 38 << 1  # filler data (H.265 7.3.1.2)
+    for order in ([row], range(row + 1)):
+        assert outcome(bytes(data), clean.index, order, picture_hash)[row] is ffbind.CorruptError
+
+
 def test_zeros_within_a_picture_are_damage(whole_of: Callable[[str], Whole], picture_hash: Hash) -> None:
     """Three zero bytes end a NAL unit for libavcodec, which then decodes whatever lies behind: other pictures in other orders."""
     clean = whole_of("plain.mp4")

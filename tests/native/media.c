@@ -89,10 +89,10 @@ static int decode(ffb_decoder *decoder, const AVPacket *packet, int64_t tag, int
     return result == FFB_DECODE_OK ? shown : -1;
 }
 
-static ffb_decoder *open_decoder(const AVCodecParameters *parameters, int threads)
+static ffb_decoder *open_decoder(ffb_buffers *buffers, const AVCodecParameters *parameters, int threads)
 {
     int error = 0;
-    ffb_decoder *decoder = ffb_decoder_open(1 << 20, threads, &error);
+    ffb_decoder *decoder = ffb_decoder_open(buffers, 1 << 20, threads, &error);
     require(decoder != NULL, "a decoder");
     /* hvcC, ISO/IEC 14496-15 8.3.3.1: arrays of parameter sets behind 23 bytes. */
     const uint8_t *at = parameters->extradata + 23, *end = parameters->extradata + parameters->extradata_size;
@@ -111,7 +111,7 @@ static ffb_decoder *open_decoder(const AVCodecParameters *parameters, int thread
 }
 
 /* Reads and decodes until the end or an error. Returns packets read, or an AVERROR. */
-static int read_all(ffb_input *input, int changes, int *pictures)
+static int read_all(ffb_input *input, ffb_buffers *buffers, int changes, int *pictures)
 {
     int result = ffb_input_demux(input);
     if (result < 0)
@@ -125,7 +125,7 @@ static int read_all(ffb_input *input, int changes, int *pictures)
     while ((result = av_read_frame(format, packet)) >= 0) {
         count++;
         if (!decoder && parameters->extradata_size > 23)
-            decoder = open_decoder(parameters, changes ? 1 + (int)below(3) : 1);
+            decoder = open_decoder(buffers, parameters, changes ? 1 + (int)below(3) : 1);
         int shown = decoder && packet->size ? decode(decoder, packet, count, changes) : 0;
         if (shown < 0) { /* fit only to be closed */
             ffb_decoder_close(decoder);
@@ -158,10 +158,12 @@ int main(int argc, char **argv)
     free(whole);
     av_log_set_level(AV_LOG_QUIET);
 
+    ffb_buffers *buffers = ffb_buffers_new(1 << 18); /* not for all pictures */
+    require(buffers != NULL, "buffers");
     int pictures = 0;
     ffb_input *input = ffb_input_memory(data, size, 1 << 16);
     require(input != NULL, "an input");
-    require(read_all(input, 0, &pictures) > 10 && pictures > 10, "packets and pictures");
+    require(read_all(input, buffers, 0, &pictures) > 10 && pictures > 10, "packets and pictures");
     ffb_input_close(input);
     const int all = pictures;
 
@@ -170,7 +172,7 @@ int main(int argc, char **argv)
         input = ffb_input_source(&s, size, 1 << (9 + below(8)));
         require(input != NULL, "an input");
         pictures = 0;
-        const int count = read_all(input, 0, &pictures);
+        const int count = read_all(input, buffers, 0, &pictures);
         require(count > 10 && pictures == all, "the same through a source");
         ffb_input_close(input);
 
@@ -178,7 +180,7 @@ int main(int argc, char **argv)
             source bad = {data, size, (int)below(12), misbehaviour};
             input = ffb_input_source(&bad, size, 4096);
             require(input != NULL, "an input");
-            require(read_all(input, 0, &pictures) < 0, "a failing source is an error, not the end");
+            require(read_all(input, buffers, 0, &pictures) < 0, "a failing source is an error, not the end");
             require(ffb_input_failure(input) == (misbehaviour == FAILS ? AVERROR_EXTERNAL : AVERROR(EIO)), "its error");
             ffb_input_close(input);
         }
@@ -198,11 +200,15 @@ int main(int argc, char **argv)
 
         input = ffb_input_memory(data, size, 1 << 16);
         require(input != NULL, "an input");
-        read_all(input, 1 + (int)below(4), &pictures);
+        read_all(input, buffers, 1 + (int)below(4), &pictures);
         ffb_input_close(input);
     }
     ffb_input_close(NULL);
     ffb_decoder_close(NULL);
+    const int64_t unused = ffb_buffers_bytes(buffers);
+    require(unused > 0 && unused <= 1 << 18, "unused buffers within the limit, and no others");
+    ffb_buffers_close(buffers);
+    ffb_buffers_close(NULL);
     free(data);
     return 0;
 }

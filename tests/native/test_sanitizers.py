@@ -130,6 +130,6 @@ def test_byte_streams(build: Callable[..., Path], rounds: int) -> None:
 @pytest.mark.parametrize("rounds", [4, pytest.param(150, marks=pytest.mark.long)])
 def test_inputs_and_decoding(build: Callable[..., Path], clip: Callable[[str], Path], rounds: int) -> None:
     """libav behind ours: all that ours gives it lies in blocks of exact size, and nothing of it leaks."""
-    sources = [CSRC / "input.c", CSRC / "decode.c", CSRC / "nal.c", CSRC / "params.c"]
+    sources = [CSRC / f"{name}.c" for name in ("input", "decode", "buffers", "marks", "nal", "params")]
     program = build(HERE / "media.c", *sources, libraries=("libavformat", "libavcodec", "libavutil"))
     _run(program, rounds, clip("plain.mp4"))
