@@ -66,6 +66,9 @@ _MAX_AROUND = 64
 _MAX_STARTS = 4
 """IRAPs tried for one picture; a conforming stream needs two."""
 
+_IN_FLOW = 4
+"""The same where a long stretch is decoded frame after frame: there is more to do beside a chain of references."""
+
 _Job = TypeVar("_Job")
 
 _NEAR = 8
@@ -127,11 +130,12 @@ class EnginePool:
         self._make_reader = make_reader
         self._threads = threads
         self._in_work = min(_IN_WORK * threads, _WIDEST) if threads > 1 else 1
+        self._in_flow = min(_IN_FLOW * threads, _WIDEST) if threads > 1 else 1
         self._kept_bytes = kept_bytes
         self._buffers = shared_buffers()
         self._engines: list[Engine] = []
         self._readers: list[SampleReader] = []
-        self._engine_bytes = 0
+        self._facts: SequenceFacts | None = None
         self._clock = 0
         self._fallbacks = 0
         self._lock = threading.Lock()  # for the counters that workers share
@@ -154,7 +158,7 @@ class EnginePool:
 
     def expect(self, facts: SequenceFacts) -> None:
         """Say what pictures are like, which settles how many decoders are kept."""
-        self._engine_bytes = decoder_bytes(facts, self._in_work)
+        self._facts = facts
         self._share_memory()
 
     def decode(self, rows: Sequence[int], *, keep: bool = True) -> dict[int, Result]:
@@ -182,7 +186,7 @@ class EnginePool:
             return
         flow.window = least
         errand = _Errand(flow.put, keep)
-        worker = self._worker(self._spare, errand)
+        worker = self._worker(errand, self._in_flow)
         while flow.is_starting:
             if not self._decode_next(flow, worker):
                 return
@@ -200,7 +204,8 @@ class EnginePool:
 
         Reads headers, and decodes only where a reference is missing, to see what is damaged.
         """
-        worker = _Worker([], self._spare, self._reader(0), _Errand(_nobody_asks))
+        spare = partial(self._spare, self._in_work)
+        worker = _Worker([], spare, self._reader(0), _Errand(_nobody_asks))
         needed: set[int] = set()
         for group in self._samples.gops(rows):
             settled = _Settled(_nobody_asks)
@@ -249,7 +254,7 @@ class EnginePool:
         runs, together = self._share_out(self._samples.gops(rows)) if len(rows) > 1 else ([], [rows])
         if runs:
             self._decode_side_by_side(runs, errand)
-        worker = self._worker(self._wide if runs else self._spare, errand)
+        worker = self._worker(errand, self._in_work, self._wide if runs else None)
         for group in together:
             self._decode_group(group, worker)
 
@@ -322,17 +327,16 @@ class EnginePool:
         self._share_memory()
         return engine
 
-    def _worker(self, spare: Callable[[], Engine], errand: _Errand) -> _Worker:
-        """Give all decoders to the calling thread."""
-        return _Worker(self._engines, spare, self._reader(0), errand, self._threads_of_one)
+    def _worker(self, errand: _Errand, threads: int, spare: Callable[[], Engine] | None = None) -> _Worker:
+        """Give all decoders to the calling thread. Those that start anew have so many threads, unless `spare` gives others."""
+        spare = spare or partial(self._spare, threads)
+        now = 1 if self._samples.one_by_one else threads
+        return _Worker(self._engines, spare, self._reader(0), errand, now)
 
-    @property
-    def _threads_of_one(self) -> int:
-        return 1 if self._samples.one_by_one else self._in_work
-
-    def _spare(self) -> Engine:
-        """Give a decoder to start anew, with all threads: one that stands nowhere, a new one, or the one that will be missed least."""
-        threads = self._threads_of_one
+    def _spare(self, threads: int) -> Engine:
+        """Give a decoder to start anew, with so many threads: one that stands nowhere, a new one, or the least missed."""
+        if self._samples.one_by_one:
+            threads = 1
         if len(self._engines) < self._most() and all(engine.standing is not None for engine in self._engines):
             return self._open(threads)
         engine = self._least_missed(self._engines)
@@ -343,7 +347,7 @@ class EnginePool:
     def _wide(self) -> Engine:
         """Give a decoder to start anew, with all threads: one that has them already, so that batch after batch opens no more."""
         wide = [engine for engine in self._engines if engine.threads == self._in_work]
-        return self._least_missed(wide) if wide else self._spare()
+        return self._least_missed(wide) if wide else self._spare(self._in_work)
 
     def _lone(self, row: int, taken: Sequence[Engine]) -> Engine:
         """Give a decoder with one thread, best one near in front of `row`, that is not taken yet."""
@@ -372,13 +376,15 @@ class EnginePool:
         return Parked(start, engine.standing.position, end, self._clock - engine.used + 1)
 
     def _most(self) -> int:
-        if not self._engine_bytes:
+        if self._facts is None:
             return 1
-        return max(1, min(_MOST_PARKED, int(self._kept_bytes * _PARKED_SHARE) // self._engine_bytes))
+        each = decoder_bytes(self._facts, self._in_work)
+        return max(1, min(_MOST_PARKED, int(self._kept_bytes * _PARKED_SHARE) // each))
 
     def _share_memory(self) -> None:
         """Leave to kept pictures what decoders do not take."""
-        taken = len(self._engines) * self._engine_bytes
+        facts = self._facts
+        taken = sum(decoder_bytes(facts, engine.threads) for engine in self._engines) if facts else 0
         least = int(self._kept_bytes * (1 - _PARKED_SHARE))
         self._samples.pictures.limit = max(self._kept_bytes - taken, least)
 

@@ -136,6 +136,7 @@ def test_a_forked_child_has_buffers_of_its_own(clip: Clip) -> None:
 MEASURED = """
     import sys
     import ffbind
+    from ffbind.native_decoder import decoder_bytes
 
     def taken():
         with open("/proc/self/smaps_rollup") as file:
@@ -148,7 +149,7 @@ MEASURED = """
             video[index]
         more = taken() - before - (video._samples.pictures.bytes - pictures)
         assert len(video._pool._engines) == 6
-        print(more // 5, video._pool._engine_bytes)
+        print(more // 5, decoder_bytes(video._sequence(), video._pool._engines[0].threads))
 """
 
 
