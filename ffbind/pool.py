@@ -167,7 +167,7 @@ class EnginePool:
         `keep`: their pictures are kept, should they be asked for again; those that come out on the way are in any case.
         """
         results: dict[int, Result] = {}
-        self._decode(rows, _Errand(results.__setitem__, keep))
+        self._decode(rows, _Errand(results.__setitem__, keep), self._in_work)
         return results
 
     def decode_flow(self, flow: Flow, least: int, most: int, *, keep: bool) -> None:
@@ -180,7 +180,7 @@ class EnginePool:
             flow.window = most
             stretch = flow.begin_rest()
             try:
-                self._decode(stretch.rows, _Errand(flow.put, keep, stretch.go_on))
+                self._decode(stretch.rows, _Errand(flow.put, keep, stretch.go_on), self._in_flow)
             finally:
                 flow.stop(stretch)
             return
@@ -249,12 +249,12 @@ class EnginePool:
             return [], groups
         return [[moved[place] for place in run] for run in runs], [moved[place] for place in together]
 
-    def _decode(self, rows: Sequence[int], errand: _Errand) -> None:
-        """Decode these rows, ascending, in whatever order ends soonest."""
+    def _decode(self, rows: Sequence[int], errand: _Errand, threads: int) -> None:
+        """Decode these rows, ascending, in whatever order ends soonest. `threads`: of a decoder that starts with a GOP by itself."""
         runs, together = self._share_out(self._samples.gops(rows)) if len(rows) > 1 else ([], [rows])
         if runs:
             self._decode_side_by_side(runs, errand)
-        worker = self._worker(errand, self._in_work, self._wide if runs else None)
+        worker = self._worker(errand, threads, partial(self._wide, threads) if runs else None)
         for group in together:
             self._decode_group(group, worker)
 
@@ -344,10 +344,10 @@ class EnginePool:
             engine.reopen(threads)
         return engine
 
-    def _wide(self) -> Engine:
+    def _wide(self, threads: int) -> Engine:
         """Give a decoder to start anew, with all threads: one that has them already, so that batch after batch opens no more."""
-        wide = [engine for engine in self._engines if engine.threads == self._in_work]
-        return self._least_missed(wide) if wide else self._spare(self._in_work)
+        wide = [engine for engine in self._engines if engine.threads == threads]
+        return self._least_missed(wide) if wide else self._spare(threads)
 
     def _lone(self, row: int, taken: Sequence[Engine]) -> Engine:
         """Give a decoder with one thread, best one near in front of `row`, that is not taken yet."""
