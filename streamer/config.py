@@ -20,7 +20,8 @@ from ffbind.cores import usable_cores
 
 from .connection import Limits
 from .storage import Patience, S3Options, S3OptionsError, default_folder
-from .storage.s3 import ENDPOINT_VARIABLES, REGION_VARIABLES
+from .storage.profiles import ProfileError, from_profile
+from .storage.s3 import ENDPOINT_VARIABLES, PROFILE_NAMES, REGION_VARIABLES
 
 __all__ = ["FILE_NAME", "LOG_LEVELS", "ConfigError", "Loaded", "Origin", "Scalar", "SettingValue", "Settings"]
 
@@ -260,7 +261,8 @@ class Settings:
         - `arguments`: from the command line, by name; None counts as not given
         - `environment`: `STREAMER_<NAME>`, and the plain names of the first design (`LISTEN_ADDR`, ...); empty counts as not
           set; default `os.environ`
-        - store and region, where nothing of these gives them: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL; AWS_REGION, AWS_DEFAULT_REGION
+        - store and region, where nothing of these gives them: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL; AWS_REGION, AWS_DEFAULT_REGION;
+          with the back-end `s3` the profile in ~/.aws/config at last
         - `config`: the file; default what STREAMER_CONFIG names, else `streamer.toml` in `folder` (the working folder) if there
           is one
 
@@ -291,6 +293,13 @@ class Settings:
                 values[name], origins[name] = in_file[name], (Origin.FILE, str(file))
             elif (found := _from_other_tools(name, variables)) is not None:
                 values[name], origins[name] = found[0], (Origin.ENVIRONMENT, found[1])
+        if values.get("storage_backend") == "s3":
+            for name, called in PROFILE_NAMES.items():
+                setting_name = f"s3_{name}"
+                if setting_name not in values and (
+                    in_profile := _from_profile(setting_name, called, variables)
+                ):
+                    values[setting_name], origins[setting_name] = in_profile[0], (Origin.FILE, in_profile[1])
         try:
             made = cls(**_grouped(cls, settings, values))
         except ConfigError as error:
@@ -383,6 +392,15 @@ def _from_other_tools(name: str, variables: Mapping[str, str]) -> tuple[str, str
     return next(
         ((variables[other], other) for other in _OTHER_NAMES.get(name, ()) if variables.get(other)), None
     )
+
+
+def _from_profile(name: str, called: str, variables: Mapping[str, str]) -> tuple[str, str] | None:
+    """The value of a profile of ~/.aws/config, and that file."""
+    try:
+        found = from_profile(called, variables)
+    except ProfileError as error:
+        raise ConfigError(f"{name}: {error}", name) from None
+    return None if found is None else (found[0], str(found[1]))
 
 
 def _from_text(setting: _Setting, variable: str, text: str) -> Any:

@@ -38,6 +38,7 @@ from .base import (
     check_path,
     too_large,
 )
+from .profiles import ProfileError, from_profile
 from .ranged import (
     Patience,
     Pool,
@@ -62,6 +63,8 @@ _AMAZON = "https://s3.amazonaws.com"
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 """Where other tools look for the URL of the store, the first that is set."""
 REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
+PROFILE_NAMES = {"endpoint": "endpoint_url", "region": "region"}
+"""What these options are called in a profile of ~/.aws/config."""
 # Variables that say where a container or a Kubernetes pod gets its credentials.
 _CONTAINER = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -152,14 +155,14 @@ class S3Options:
     def from_environment(
         cls, bucket: str, variables: Mapping[str, str] | None = None, *, patience: Patience | None = None
     ) -> S3Options:
-        """Options for a bucket as other tools find them: S3_ENDPOINT or ENDPOINT_VARIABLES, REGION_VARIABLES, and
-        credentials by `auto`, which always come from the environment of the process. Raises S3OptionsError.
+        """Options for a bucket as other tools find them: S3_ENDPOINT or ENDPOINT_VARIABLES, REGION_VARIABLES, else what the profile
+        in ~/.aws/config says, and credentials by `auto`, which always come from the environment of the process. Raises S3OptionsError.
         """
         given = os.environ if variables is None else variables
         return cls(
             bucket=bucket,
-            endpoint=_first(given, "S3_ENDPOINT", *ENDPOINT_VARIABLES),
-            region=_first(given, *REGION_VARIABLES) or "us-east-1",
+            endpoint=_first(given, "S3_ENDPOINT", *ENDPOINT_VARIABLES) or _in_profile("endpoint", given),
+            region=_first(given, *REGION_VARIABLES) or _in_profile("region", given) or "us-east-1",
             patience=patience or Patience(),
         )
 
@@ -428,6 +431,14 @@ class WritableS3Storage(S3Storage):
             raise ForbiddenError(f"{self._where} does not let {who} write {path}") from error.__cause__
         except NotFoundError as error:
             raise NotFoundError(f"There is no bucket {self._options.bucket} at {self._where}") from error
+
+
+def _in_profile(option: str, variables: Mapping[str, str]) -> str:
+    try:
+        found = from_profile(PROFILE_NAMES[option], variables)
+    except ProfileError as error:
+        raise S3OptionsError(option, str(error)) from None
+    return "" if found is None else found[0]
 
 
 def _first(variables: Mapping[str, str], *names: str) -> str:

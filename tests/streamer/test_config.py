@@ -361,6 +361,20 @@ def test_only_secrets_come_from_files_that_variables_name(tmp_path: Path) -> Non
     assert loaded.unknown_variables == ("STREAMER_WORKERS_FILE",)
 
 
+def test_a_profile_of_other_tools_is_the_weakest(tmp_path: Path) -> None:
+    config = tmp_path / "profiles"
+    config.write_text("[default]\nregion = eu-west-1\n")
+    variables = {"AWS_CONFIG_FILE": str(config), "STREAMER_STORAGE_BACKEND": "s3", "S3_BUCKET": "videos"}
+    loaded = Settings.load(environment=variables)
+    where = {value.name: (value.origin, value.where) for value in loaded.values}
+    assert (loaded.settings.s3_region, where["s3_region"]) == ("eu-west-1", (Origin.FILE, str(config)))
+    assert from_environment(variables | {"AWS_REGION": "us-west-2"}).s3_region == "us-west-2"
+    config.write_text("no profile")
+    with pytest.raises(ConfigError, match=r"s3_region: .* cannot be read as a file of profiles"):
+        from_environment(variables | {"S3_ENDPOINT": "http://ours:1"})
+    assert from_environment({"AWS_CONFIG_FILE": str(config)}).storage_backend == "local"
+
+
 def test_what_other_tools_are_told_is_weaker_than_the_file(tmp_path: Path) -> None:
     variables = {
         "AWS_ENDPOINT_URL": "http://general:1",

@@ -110,6 +110,39 @@ def test_variables_and_their_order() -> None:
     assert S3Options.from_environment("videos", variables).endpoint == "http://b"
 
 
+PROFILES = """
+[default]
+region = eu-west-1
+endpoint_url = http://of-all:1
+
+[profile lab]
+region = eu-north-1
+"""
+
+
+def test_region_and_endpoint_of_a_profile(tmp_path: Path) -> None:
+    """The weakest of all, and each by itself."""
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "config").write_text(PROFILES)
+    home = {"HOME": str(tmp_path)}
+
+    def found(variables: dict[str, str]) -> tuple[str, str]:
+        options = S3Options.from_environment("videos", variables)
+        return options.endpoint, options.region
+
+    assert found(home) == ("http://of-all:1", "eu-west-1")
+    assert found(home | {"AWS_PROFILE": "lab"}) == ("", "eu-north-1")
+    assert found(home | {"AWS_PROFILE": "nobody"}) == ("", "us-east-1")
+    assert found(home | {"AWS_REGION": "us-west-2"}) == ("http://of-all:1", "us-west-2")
+    assert found({}) == ("", "us-east-1")
+    other = tmp_path / "profiles"
+    other.write_text("[profile default]\nregion = ap-south-1\n")
+    assert found(home | {"AWS_CONFIG_FILE": str(other)}) == ("", "ap-south-1")
+    other.write_text("region = of no profile")
+    with pytest.raises(S3OptionsError, match="cannot be read as a file of profiles"):
+        found(home | {"AWS_CONFIG_FILE": str(other)})
+
+
 def test_the_environment_of_the_process(minio: Store, filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {**KEYS, "AWS_ENDPOINT_URL_S3": minio.endpoint, "AWS_REGION": "us-east-1"}.items():
         monkeypatch.setenv(name, value)
