@@ -10,6 +10,8 @@ import sys
 
 from websockets.sync.client import connect
 
+if len(sys.argv) < 5:
+    sys.exit(__doc__)
 url, path, irap_offset, *offsets = sys.argv[1:]
 
 with connect(url, max_size=None, compression=None) as socket:

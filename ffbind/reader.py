@@ -95,16 +95,6 @@ class SampleReader:
         start, lead = offset - run.offset, self._framing.lead(offset)
         return unwrap(self._framing, run.data[start - lead : start + size], lead)
 
-    def run(self, row: int, last: int) -> None:
-        """Have the samples from `row` to `last` at hand, as far as one read reaches."""
-        while row <= last:
-            run = self._at_hand(row)
-            if run is None:
-                if self.fits(row):
-                    self._read_run(row, last)
-                return
-            row = run.end
-
     def check(self, row: int) -> tuple[int, int]:
         """Raise what keeps a sample from being read at all (see `read`); give where it starts, and its size."""
         offset: int = self._offsets.item(row)

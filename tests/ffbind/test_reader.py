@@ -55,11 +55,9 @@ def test_reading_goes_as_far_as_the_caller_will() -> None:
     assert source.ranges == [(300, 3800)]
     reader.read(100, last=499)
     assert source.ranges[-1] == (10_000, 16_000)
-    reader.run(300, 305)
-    reader.run(301, 309)
+    reader.read(300, 305)
+    reader.read(301, 309)
     assert source.ranges[2:] == [(30_000, 1000)]
-    reader.run(305, 310)  # up to 309 they are at hand
-    assert source.ranges[3:] == [(31_000, 1000)]
 
 
 def test_a_second_pass_reads_nothing() -> None:
@@ -71,7 +69,6 @@ def test_a_second_pass_reads_nothing() -> None:
     assert len(source.ranges) == 500
     for n in random.Random(2).sample(range(5000), 5000):
         assert reader.read(n) == DATA[n * 100 : n * 100 + 100]
-    reader.run(0, 4999)
     assert (reader.reads, reader.bytes, len(source.ranges)) == (500, 500_000, 500)
 
 
@@ -146,7 +143,6 @@ def test_samples_behind_the_end() -> None:
         assert not reader.fits(row)
         with pytest.raises(CorruptError, match=rf"ends at {end}, behind the end of the file \(1050 bytes\)"):
             reader.read(row)
-        reader.run(row, row)
     assert source.ranges == [(0, 1000)]
     assert reader.fits(9)
 
