@@ -37,6 +37,30 @@ _Static_assert(sizeof(buffer) <= ALIGNMENT, "the first plane is aligned");
  * Memory of the system
  * ---------------------------------------------------------------------------------------------------------------- */
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define SANITIZED
+#endif
+
+#ifdef SANITIZED /* which watches over the ends of what malloc gives, and of nothing else */
+static buffer *map(size_t size)
+{
+    void *start = NULL;
+    if (posix_memalign(&start, ALIGNMENT, size) != 0)
+        return NULL;
+    buffer *mapped = start;
+    mapped->size = size;
+    return mapped;
+}
+
+static void unmap(buffer *mapped)
+{
+    free(mapped);
+}
+#else
 /* Maps pages, which come back to the system as soon as they are freed: malloc would keep some of them. Returns NULL without memory. */
 static buffer *map(size_t size)
 {
@@ -64,6 +88,7 @@ static void unmap(buffer *mapped)
 {
     munmap(mapped, mapped->size);
 }
+#endif
 
 static size_t whole_pages(size_t size)
 {
