@@ -51,7 +51,7 @@ __all__ = ["EnginePool", "ScanNeeded"]
 _MOST_PARKED = 16
 """Decoders parked at most; memory may allow fewer."""
 
-_PARKED_SHARE = 0.85
+_PARKED_SHARE = 0.9
 """Of the memory for what is kept, what parked decoders may take: a decoder near a frame spares more than as many pictures do."""
 
 _WIDEST = 8

@@ -103,7 +103,7 @@ def open(  # noqa: A001
       work, since they wait for each other
     - `track`: the track's id in the file, in a transport stream its PID, in Matroska its place from 1; default the first enabled video
       track with most samples
-    - `kept_bytes`: memory for what is kept: decoders, parked where they were last used, take 85 % of it at most, pictures the
+    - `kept_bytes`: memory for what is kept: decoders, parked where they were last used, take 90 % of it at most, pictures the
       rest (for stepping back, and for showing in another order than that of decoding). One decoder and the last few pictures stay in
       any case. Beside it all videos of a process keep up to 64 MB of picture memory for the next picture
     - `limits`: how large the video and its parts may be, and how much one frame may cost
