@@ -267,7 +267,12 @@ def _use_entries(
     described: list[DescribedEntry], columns: Columns, external: set[int]
 ) -> tuple[tuple[SampleEntry, ...], np.ndarray[tuple[int], np.dtype[np.int64]]]:
     """Keep the sample entries that samples use, renumbered; raise for one that cannot be shown."""
-    used, renumbered = np.unique(columns.entry, return_inverse=True)
+    if bool(
+        (columns.entry == columns.entry[0]).all()
+    ):  # as in nearly every file; sorting takes longer than looking
+        used, renumbered = columns.entry[:1], np.zeros(len(columns), dtype=np.int64)
+    else:
+        used, renumbered = np.unique(columns.entry, return_inverse=True)
     entries = []
     for number in used.tolist():
         if number >= len(described):
