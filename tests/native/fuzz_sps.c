@@ -47,6 +47,7 @@ static void compare(const uint8_t *sps, size_t size, const uint8_t *out, size_t 
     if (ffb_params_add(before, sps, size) == 0 && ffb_params_add(after, out, written) == 0) {
         ffb_sps_facts a = {0}, b = {0};
         require(ffb_params_facts(before, -1, &a) == 0 && ffb_params_facts(after, -1, &b) == 0);
+        require(ffb_sps_ctb_size(sps, size) == a.ctb_size && ffb_sps_ctb_size(out, written) == a.ctb_size);
         a.max_num_reorder = 0;
         require(!memcmp(&a, &b, sizeof a));
     }
