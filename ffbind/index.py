@@ -666,9 +666,7 @@ def _validate(index: VideoIndex) -> None:
 
 
 def _all_within(values: NDArray[Any], low: int, high: int) -> bool:
-    values = np.ascontiguousarray(
-        values
-    )  # a column of a table is looked through faster side by side, and twice here
+    values = np.ascontiguousarray(values)  # a column of a table, which is looked through twice
     return len(values) == 0 or (int(values.min()) >= low and int(values.max()) <= high)
 
 

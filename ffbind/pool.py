@@ -60,14 +60,14 @@ _WIDEST = 8
 _IN_WORK = 2
 """Samples of one GOP in work for each core: while one is large, or waits for its reference, another has something to do."""
 
+_IN_FLOW = 4
+"""The same where a long stretch is decoded frame after frame: there is more to do beside a chain of references."""
+
 _MAX_AROUND = 64
 """Damaged samples in one GOP that are worth the same way again, for what does not depend on them."""
 
 _MAX_STARTS = 4
 """IRAPs tried for one picture; a conforming stream needs two."""
-
-_IN_FLOW = 4
-"""The same where a long stretch is decoded frame after frame: there is more to do beside a chain of references."""
 
 _Job = TypeVar("_Job")
 

@@ -3,7 +3,6 @@
 #include <libavutil/imgutils.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -270,4 +269,9 @@ int ffb_buffers_get(ffb_buffers *buffers, AVCodecContext *context, AVFrame *fram
     }
     frame->extended_data = frame->data;
     return 0;
+}
+
+uint8_t *ffb_buffers_first_plane(const AVFrame *frame)
+{
+    return frame->buf[0]->data + ALIGNMENT;
 }

@@ -34,4 +34,7 @@ void ffb_buffers_release(ffb_buffers *buffers);
  * once. Returns 0 or an AVERROR; the frame owns the buffer. What is in it is undefined. */
 int ffb_buffers_get(ffb_buffers *buffers, AVCodecContext *context, AVFrame *frame);
 
+/* Where the first plane of such a frame begins, whatever libavcodec has cropped since. Borrowed from the frame. */
+uint8_t *ffb_buffers_first_plane(const AVFrame *frame);
+
 #endif

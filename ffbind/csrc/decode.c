@@ -23,9 +23,8 @@ struct ffb_decoder {
     uint8_t *front;          /* owned: NAL units that go in front of the next sample, each behind a 4-byte length */
     size_t front_size;
     size_t front_capacity;
-    ffb_buffers *buffers;        /* a share of it */
-    _Atomic int64_t luma_offset; /* of a picture's first plane in its buffer; libavcodec's threads write it, all the same */
-    _Atomic int mark_step;       /* size of the smallest coding tree blocks so far */
+    ffb_buffers *buffers;    /* a share of it */
+    _Atomic int mark_step;   /* size of the smallest coding tree blocks so far */
 };
 
 /* An hvcC record without parameter sets and with 4-byte lengths (ISO/IEC 14496-15 8.3.3.1): it only tells the decoder how
@@ -37,10 +36,10 @@ static const uint8_t FRAMING[23] = {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0,
  * ---------------------------------------------------------------------------------------------------------------- */
 
 /* The first plane of a picture, whose coded size is that of `context`. */
-static ffb_plane first_plane(const AVCodecContext *context, const AVFrame *frame, uint8_t *data)
+static ffb_plane first_plane(const AVCodecContext *context, const AVFrame *frame)
 {
     const AVPixFmtDescriptor *about = av_pix_fmt_desc_get(frame->format);
-    const ffb_plane plane = {data, frame->linesize[0], context->coded_width, context->coded_height,
+    const ffb_plane plane = {ffb_buffers_first_plane(frame), frame->linesize[0], context->coded_width, context->coded_height,
                              about && about->comp[0].depth > 8 ? 2 : 1};
     return plane;
 }
@@ -53,8 +52,7 @@ static int get_marked_buffer(AVCodecContext *context, AVFrame *frame, int flags)
     int result = ffb_buffers_get(decoder->buffers, context, frame);
     if (result < 0)
         return result;
-    atomic_store_explicit(&decoder->luma_offset, frame->data[0] - frame->buf[0]->data, memory_order_relaxed);
-    const ffb_plane plane = first_plane(context, frame, frame->data[0]);
+    const ffb_plane plane = first_plane(context, frame);
     ffb_mark(&plane, atomic_load(&decoder->mark_step));
     return 0;
 }
@@ -62,8 +60,7 @@ static int get_marked_buffer(AVCodecContext *context, AVFrame *frame, int flags)
 /* The context's coded size is that of the picture that came out last, whichever thread decoded it. */
 static int is_incomplete(ffb_decoder *decoder, const AVFrame *frame)
 {
-    const int64_t offset = atomic_load_explicit(&decoder->luma_offset, memory_order_relaxed);
-    const ffb_plane plane = first_plane(decoder->context, frame, frame->buf[0]->data + offset);
+    const ffb_plane plane = first_plane(decoder->context, frame);
     return ffb_has_mark(&plane, atomic_load(&decoder->mark_step));
 }
 

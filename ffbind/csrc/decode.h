@@ -18,10 +18,10 @@ enum {
 
 typedef struct ffb_decoder ffb_decoder;
 
-/* Opens libavcodec's HEVC decoder with a limit of `max_pixels` per picture; its pictures lie in `buffers`, of
- * which it takes a share. With one thread it runs in the caller's and gives each
- * picture at once; with more, that many samples are decoded side by side (frame threads, which are bit-exact; slice threads are not,
- * docs/ffmpeg.md) and a picture comes out `threads - 1` samples later, or by ffb_decoder_pump.
+/* Opens libavcodec's HEVC decoder with a limit of `max_pixels` per picture; its pictures lie in `buffers`, of which it takes a share.
+ * With one thread it runs in the caller's and gives each picture at once; with more, that many samples are decoded side by side (frame
+ * threads, which are bit-exact; slice threads are not, docs/ffmpeg.md) and a picture comes out `threads - 1` samples later, or by
+ * ffb_decoder_pump.
  * Returns NULL and an AVERROR in `error` when that fails. The caller owns the decoder. */
 ffb_decoder *ffb_decoder_open(ffb_buffers *buffers, int64_t max_pixels, int threads, int *error);
 

@@ -267,9 +267,8 @@ def _use_entries(
     described: list[DescribedEntry], columns: Columns, external: set[int]
 ) -> tuple[tuple[SampleEntry, ...], np.ndarray[tuple[int], np.dtype[np.int64]]]:
     """Keep the sample entries that samples use, renumbered; raise for one that cannot be shown."""
-    if bool(
-        (columns.entry == columns.entry[0]).all()
-    ):  # as in nearly every file; sorting takes longer than looking
+    # One for all samples, as in nearly every file: sorting takes longer than looking.
+    if bool((columns.entry == columns.entry[0]).all()):
         used, renumbered = columns.entry[:1], np.zeros(len(columns), dtype=np.int64)
     else:
         used, renumbered = np.unique(columns.entry, return_inverse=True)
