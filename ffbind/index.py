@@ -14,14 +14,26 @@ import reprlib
 import threading
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .color import Color
+from .columns import (
+    PRESENTATION_DTYPE,
+    SAMPLE_DTYPE,
+    ColumnMap,
+    StructuredArray,
+    as_columns,
+    as_table,
+    check_columns,
+    display_column,
+    last_marked_row,
+    malformed,
+)
 from .errors import (
     ArgumentError,
     CorruptError,
@@ -35,47 +47,15 @@ from .framing import LENGTH_PREFIXED, Framing, FramingKind
 from .hevc import Kind
 from .limits import Limits
 from .packing import pack_columns, unpack_columns
+from .residuals import RESIDUALS, from_residuals, to_residuals
 from .sources import Source, SourceLike
 
 __all__ = ["PRESENTATION_DTYPE", "SAMPLE_DTYPE", "SampleEntry", "VideoIndex"]
-
-StructuredArray: TypeAlias = NDArray[np.void]
-
-SAMPLE_DTYPE = np.dtype(
-    [
-        ("offset", "<u8"),
-        ("size", "<u4"),
-        ("dts", "<i8"),
-        ("pts", "<i8"),
-        ("duration", "<i8"),
-        ("kind", "u1"),
-        ("temporal_id", "u1"),
-        ("entry", "<u2"),
-        ("irap", "<i4"),
-        ("display", "<i4"),
-    ]
-)
-"""One row for each sample, in decode order.
-
-`offset`, `size`: bytes of the sample in the file; `dts`, `pts`, `duration`: decode time, composition time
-before edits and decode duration in the track's time base; `kind`: a `Kind` value, UNKNOWN (255) until bytes
-were read; `temporal_id`: true only where `kind` is known; `entry`: place in `VideoIndex.entries`; `irap`: row
-of the IRAP picture that the sample belongs to in decode order (provisional until bytes were read; -1: not
-known); `display`: 0-based place in presentation order after edits (the first one, where edits show it more
-than once), -1: decoded but not shown.
-"""
-
-PRESENTATION_DTYPE = np.dtype([("row", "<i4"), ("edit", "<u4"), ("start", "<i8")])
-"""One row for each frame shown, in presentation order: its sample's row, its edit, its start."""
 
 _MAGIC = b"FFBINDEX\x02\x00\r\n"
 _JSON_VERSION = 1
 _FRAMED_VERSION = 2  # with `framing`: a reader of version 1 would take the bytes for something else
 _MAX_HEADER = 4 << 20
-_MAX_ROWS = 2**31 - 1
-_TIME_LIMIT = 2**62
-_KINDS = np.zeros(256, dtype=bool)
-_KINDS[[kind.value for kind in Kind]] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +93,7 @@ class VideoIndex:
       composition offsets (`pts` is `dts` then), and where two frames shown at one time prove them wrong. Then
       only the stream itself knows the order; see `with_display_order`.
     - `framing`: how the bytes of a sample lie in the file
+    - `columns`, for making one only: samples and presentation by column, where they are at hand; checking them is faster
     """
 
     samples: StructuredArray
@@ -127,20 +108,24 @@ class VideoIndex:
     has_composition_times: bool
     framing: Framing = LENGTH_PREFIXED
     _source: SourceLike | None = field(default=None, repr=False)
+    columns: InitVar[tuple[ColumnMap, ColumnMap] | None] = None
     order: NDArray[np.int32] = field(init=False, repr=False)
     starts: NDArray[np.int64] = field(init=False, repr=False)
     _by_offset: NDArray[np.intp] = field(init=False, repr=False)
     _sorted_offsets: NDArray[np.uint64] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, columns: tuple[ColumnMap, ColumnMap] | None) -> None:
         """Check that all numbers are in range (CorruptError), and prepare the look-up by offset."""
-        _validate(self)
+        _check_facts(self)
+        samples, presentation = columns or (as_columns(self.samples), as_columns(self.presentation))
+        check_columns(samples, presentation, len(self.entries))
         for array in (self.samples, self.presentation):
             array.flags.writeable = False
         # Samples of no bytes share their offset with a neighbour and hold no picture: never found by offset.
-        rows = np.flatnonzero(self.samples["size"])
-        offsets = self.samples["offset"][rows]
-        if not bool(np.all(offsets[1:] > offsets[:-1])):
+        sizes, offsets = samples["size"], samples["offset"]
+        rows = np.arange(len(sizes)) if sizes.all() else np.flatnonzero(sizes)
+        offsets = offsets[rows].astype(np.uint64)
+        if not bool((offsets[1:] > offsets[:-1]).all()):
             order = np.argsort(offsets, kind="stable")
             rows, offsets = rows[order], offsets[order]
         object.__setattr__(self, "order", self.presentation["row"])
@@ -388,7 +373,7 @@ class VideoIndex:
         A line that says what it is, the length of the header (4 bytes, little-endian), the header as JSON with all but the tables,
         the tables as `ffbind.packing` packs them, and the CRC-32 of all of it (4 bytes).
         """
-        widths, tables = pack_columns(_to_residuals(self.samples, self.presentation))
+        widths, tables = pack_columns(to_residuals(self.samples, self.presentation))
         header = json.dumps(self._header() | {"widths": widths}).encode()
         data = _MAGIC + len(header).to_bytes(4, "little") + header + tables
         return data + zlib.crc32(data).to_bytes(4, "little")
@@ -402,19 +387,19 @@ class VideoIndex:
         view = memoryview(data)
         # A wrong bit in a parameter set would give pictures that look right.
         if zlib.crc32(view[:end]) != int.from_bytes(view[end:], "little"):
-            raise _malformed("its checksum is not that of its bytes")
+            raise malformed("its checksum is not that of its bytes")
         length = int.from_bytes(view[len(_MAGIC) : start], "little")
         if length > min(_MAX_HEADER, end - start):
-            raise _malformed("its header is cut short")
+            raise malformed("its header is cut short")
         header = _parse_json(data[start : start + length])
         rows, shown = _whole(header, "sample_count"), _whole(header, "shown_count")
         limits = limits or Limits()
         limits.check(rows, limits.samples, "samples")
         limits.check(shown, max(limits.samples, limits.edit_work), "frames shown")
         widths = header.get("widths")
-        if not isinstance(widths, list) or len(widths) != len(_RESIDUALS):
-            raise _malformed(f"its tables do not have {len(_RESIDUALS)} columns")
-        lengths = [rows if table == "samples" else shown for table in _RESIDUALS.values()]
+        if not isinstance(widths, list) or len(widths) != len(RESIDUALS):
+            raise malformed(f"its tables do not have {len(RESIDUALS)} columns")
+        lengths = [rows if table == "samples" else shown for table in RESIDUALS.values()]
         try:
             columns = unpack_columns(
                 [_in_range(width, 0, 8, "width") for width in widths],
@@ -422,8 +407,8 @@ class VideoIndex:
                 view[start + length : end],
             )
         except CorruptError as error:
-            raise _malformed(str(error)) from error
-        return cls._from_header(header, *_from_residuals(columns, rows, shown))
+            raise malformed(str(error)) from error
+        return cls._from_header(header, *from_residuals(columns, rows))
 
     def to_json(self) -> str:
         """Give the index as one JSON object; its tables hold one array of numbers for each column."""
@@ -438,10 +423,8 @@ class VideoIndex:
         document = _parse_json(text)
         return cls._from_header(
             document,
-            _array_from_columns(document, "samples", SAMPLE_DTYPE, _whole(document, "sample_count")),
-            _array_from_columns(
-                document, "presentation", PRESENTATION_DTYPE, _whole(document, "shown_count")
-            ),
+            _columns_from_json(document, "samples", SAMPLE_DTYPE, _whole(document, "sample_count")),
+            _columns_from_json(document, "presentation", PRESENTATION_DTYPE, _whole(document, "shown_count")),
         )
 
     def _header(self) -> dict[str, Any]:
@@ -463,21 +446,19 @@ class VideoIndex:
         return header
 
     @classmethod
-    def _from_header(
-        cls, header: dict[str, Any], samples: StructuredArray, presentation: StructuredArray
-    ) -> VideoIndex:
+    def _from_header(cls, header: dict[str, Any], samples: ColumnMap, presentation: ColumnMap) -> VideoIndex:
         version = header.get("version")
         if version not in (_JSON_VERSION, _FRAMED_VERSION):
-            raise _malformed(
+            raise malformed(
                 f"its version is {reprlib.repr(version)}, not {_JSON_VERSION} or {_FRAMED_VERSION}"
             )
         entries = header.get("entries")
         if not isinstance(entries, list):
-            raise _malformed("it has no list of sample entries")
+            raise malformed("it has no list of sample entries")
         return cls(
-            samples=samples,
+            samples=as_table(samples, SAMPLE_DTYPE),
             entries=tuple(_entry_from_json(entry) for entry in entries),
-            presentation=presentation,
+            presentation=as_table(presentation, PRESENTATION_DTYPE),
             timescale=_whole(header, "timescale"),
             rotation=_whole(header, "rotation"),
             mirrored=_typed(header, "mirrored", bool),
@@ -488,6 +469,7 @@ class VideoIndex:
             framing=LENGTH_PREFIXED
             if version == _JSON_VERSION
             else _framing_from_json(header.get("framing")),
+            columns=(samples, presentation),
         )
 
 
@@ -506,98 +488,6 @@ _ARGUMENTS = (
 )
 
 
-_RESIDUALS = {
-    "size": "samples",
-    "offset": "samples",
-    "duration": "samples",
-    "dts": "samples",
-    "pts": "samples",
-    "kind": "samples",
-    "temporal_id": "samples",
-    "entry": "samples",
-    "irap": "samples",
-    "row": "presentation",
-    "edit": "presentation",
-    "start": "presentation",
-}
-"""Columns of the compact form in their order, each with its table; `display` follows from the presentation."""
-
-
-def _to_residuals(samples: StructuredArray, presentation: StructuredArray) -> list[NDArray[np.int64]]:
-    """Take from each column what the ones before it say: see `_from_residuals`, which adds it again."""
-    column = {name: samples[name].astype(np.int64) for name in samples.dtype.names or ()}
-    column |= {name: presentation[name].astype(np.int64) for name in presentation.dtype.names or ()}
-    return [
-        column["size"],
-        np.diff(column["offset"], prepend=0) - _shifted(column["size"]),
-        np.diff(column["duration"], prepend=0),
-        np.diff(column["dts"], prepend=0) - _shifted(column["duration"]),
-        column["pts"] - column["dts"],
-        column["kind"],
-        column["temporal_id"],
-        np.diff(column["entry"], prepend=0),
-        np.diff(column["irap"], prepend=0),
-        np.diff(column["row"], prepend=0) - 1,
-        np.diff(column["edit"], prepend=0),
-        np.diff(column["start"] - column["pts"][column["row"]], prepend=0),
-    ]
-
-
-def _from_residuals(
-    residuals: list[NDArray[np.int64]], rows: int, shown: int
-) -> tuple[StructuredArray, StructuredArray]:
-    """Make samples and presentation of what `_to_residuals` left. CorruptError for numbers that their columns cannot hold.
-
-    A sample starts where the one before ends and is decoded when that one is over; a frame shown is one row further than the one
-    before it, and starts as long after its composition time.
-    """
-    found = dict(zip(_RESIDUALS, residuals, strict=True))
-    found["offset"] = np.cumsum(found["offset"] + _shifted(found["size"]))
-    found["duration"] = np.cumsum(found["duration"])
-    found["dts"] = np.cumsum(found["dts"] + _shifted(found["duration"]))
-    found["pts"] = found["pts"] + found["dts"]
-    for name in ("entry", "irap", "edit", "start"):
-        found[name] = np.cumsum(found[name])
-    found["row"] = np.cumsum(found["row"] + 1)
-    if not _all_within(found["row"], 0, rows - 1):
-        raise _malformed("a frame shown is of a sample that is not there")
-    found["start"] = found["start"] + found["pts"][found["row"]]
-    found["display"] = display_column(found["row"].astype(np.int32), rows).astype(np.int64)
-    tables = []
-    for dtype, length in ((SAMPLE_DTYPE, rows), (PRESENTATION_DTYPE, shown)):
-        table = np.empty(length, dtype=dtype)
-        for name in dtype.names or ():
-            kind = dtype[name]
-            if kind.itemsize < 8 and not _all_within(
-                found[name], int(np.iinfo(kind).min), int(np.iinfo(kind).max)
-            ):
-                raise _malformed(f"column {name} holds a number that is out of range")
-            table[name] = found[name].view(kind) if kind.itemsize == 8 else found[name]
-        tables.append(table)
-    return tables[0], tables[1]
-
-
-def _shifted(column: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give for each row the number of the row before, 0 for the first."""
-    shifted = np.zeros_like(column)
-    shifted[1:] = column[:-1]
-    return shifted
-
-
-def last_marked_row(marked: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """For each row, the last marked row at or before it, -1 before the first: int32 (rows,)."""
-    rows = np.where(marked, np.arange(len(marked), dtype=np.int32), np.int32(-1))
-    return np.maximum.accumulate(rows)
-
-
-def display_column(order: NDArray[np.int32], rows: int) -> NDArray[np.int32]:
-    """For each row, its first place in `order`, -1 where it has none: int32 (rows,)."""
-    display = np.full(rows, -1, dtype=np.int32)
-    # Written from the back, so that the first of several places is the one that stays.
-    display[order[::-1]] = np.arange(len(order) - 1, -1, -1, dtype=np.int32)
-    return display
-
-
 def _column(values: ArrayLike, rows: int, name: str) -> NDArray[np.int64]:
     """Take a caller's numbers for each row as int64, or say what is wrong with them (ValueError)."""
     column = np.asarray(values)
@@ -608,66 +498,22 @@ def _column(values: ArrayLike, rows: int, name: str) -> NDArray[np.int64]:
     return column.astype(np.int64)
 
 
-def _malformed(why: str) -> CorruptError:
-    return CorruptError(f"the index is malformed: {why}; make it again from the video")
-
-
-def _validate(index: VideoIndex) -> None:
-    """Check every number that is later used as an address or to compute: CorruptError where out of range.
-
-    A sample may reach beyond `size` (a file cut short keeps its table); the read of such a sample fails, not
-    the index.
-    """
-    samples, presentation = index.samples, index.presentation
+def _check_facts(index: VideoIndex) -> None:
+    """Check all but the numbers in the tables: CorruptError where something is out of range."""
     for array, dtype, name in (
-        (samples, SAMPLE_DTYPE, "samples"),
-        (presentation, PRESENTATION_DTYPE, "presentation"),
+        (index.samples, SAMPLE_DTYPE, "samples"),
+        (index.presentation, PRESENTATION_DTYPE, "presentation"),
     ):
         if array.dtype != dtype or array.ndim != 1:
-            raise _malformed(f"{name} is not a one-dimensional array of the right columns")
-    rows, shown = len(samples), len(presentation)
-    if not 0 < rows <= _MAX_ROWS or shown > _MAX_ROWS:
-        raise _malformed(f"{rows} samples and {shown} frames shown")
+            raise malformed(f"{name} is not a one-dimensional array of the right columns")
     if not 0 < index.timescale < 2**32 or not 0 <= index.size < 2**63 or not 0 <= index.track_id < 2**32:
-        raise _malformed(f"timescale {index.timescale}, size {index.size}, track {index.track_id}")
+        raise malformed(f"timescale {index.timescale}, size {index.size}, track {index.track_id}")
     if index.rotation not in (0, 90, 180, 270):
-        raise _malformed(f"rotation {index.rotation}")
+        raise malformed(f"rotation {index.rotation}")
     if index.framing.kind is not FramingKind.LENGTH_PREFIXED and any(
         entry.nal_length_size != 4 for entry in index.entries
     ):
-        raise _malformed("its samples have no lengths in the file, but its entries say how long these are")
-    if not _all_within(samples["offset"], 0, _TIME_LIMIT):
-        raise _malformed("an offset is beyond any file")
-    for name, low, high in (
-        ("dts", -_TIME_LIMIT, _TIME_LIMIT),
-        ("pts", -_TIME_LIMIT, _TIME_LIMIT),
-        ("duration", 0, 2**40),
-    ):
-        if not _all_within(samples[name], low, high):
-            raise _malformed(f"a {name} is out of range")
-    if not _KINDS[samples["kind"]].all():
-        raise _malformed("a kind is none of H.265")
-    if not _all_within(samples["temporal_id"], 0, 6):
-        raise _malformed("a temporal id is above 6")
-    if not _all_within(samples["entry"], 0, len(index.entries) - 1):
-        raise _malformed("a sample names a sample entry that is not there")
-    if not _all_within(samples["irap"], -1, rows - 1) or bool((samples["irap"] > np.arange(rows)).any()):
-        raise _malformed("a sample names an IRAP picture that does not come before it")
-    if not _all_within(samples["display"], -1, shown - 1):
-        raise _malformed("a place in presentation order is out of range")
-    if not _all_within(presentation["row"], 0, rows - 1):
-        raise _malformed("a frame shown is of a sample that is not there")
-    if not _all_within(presentation["start"], -_TIME_LIMIT, _TIME_LIMIT):
-        raise _malformed("a start time is out of range")
-    if bool((np.diff(presentation["start"]) < 0).any()):
-        raise _malformed("the frames shown are not in the order of their times")
-    if not np.array_equal(display_column(presentation["row"], rows), samples["display"]):
-        raise _malformed("samples and presentation disagree about what is shown when")
-
-
-def _all_within(values: NDArray[Any], low: int, high: int) -> bool:
-    values = np.ascontiguousarray(values)  # a column of a table, which is looked through twice
-    return len(values) == 0 or (int(values.min()) >= low and int(values.max()) <= high)
+        raise malformed("its samples have no lengths in the file, but its entries say how long these are")
 
 
 def _entry_to_json(entry: SampleEntry) -> dict[str, Any]:
@@ -686,27 +532,27 @@ def _entry_to_json(entry: SampleEntry) -> dict[str, Any]:
 
 def _entry_from_json(document: Any) -> SampleEntry:
     if not isinstance(document, dict):
-        raise _malformed("a sample entry is not an object")
+        raise malformed("a sample entry is not an object")
     units = document.get("parameter_sets")
     if not isinstance(units, list) or not all(isinstance(unit, str) for unit in units):
-        raise _malformed("parameter sets are not a list of strings")
+        raise malformed("parameter sets are not a list of strings")
     try:
         parameter_sets = tuple(base64.b64decode(unit, validate=True) for unit in units)
     except ValueError as error:
-        raise _malformed("parameter sets are not base64") from error
+        raise malformed("parameter sets are not base64") from error
     color = document.get("color")
     if color is not None:
         if not isinstance(color, list) or len(color) != 4 or not isinstance(color[3], bool):
-            raise _malformed("a colour is not three numbers and a range")
+            raise malformed("a colour is not three numbers and a range")
         primaries, transfer, matrix = (_in_range(value, 0, 65535, "colour") for value in color[:3])
         color = Color(primaries, transfer, matrix, full_range=color[3])
     aspect = document.get("pixel_aspect")
     if not isinstance(aspect, list) or len(aspect) != 2:
-        raise _malformed("a pixel aspect is not two numbers")
+        raise malformed("a pixel aspect is not two numbers")
     profile = document.get("dolby_vision_profile")
     length_size = _in_range(document.get("nal_length_size"), 1, 4, "NAL length size")
     if length_size == 3:
-        raise _malformed("NAL length size is 3")
+        raise malformed("NAL length size is 3")
     return SampleEntry(
         fourcc=_typed(document, "fourcc", str),
         nal_length_size=length_size,
@@ -733,7 +579,7 @@ def _framing_to_json(framing: Framing) -> dict[str, Any]:
 
 def _framing_from_json(document: Any) -> Framing:
     if not isinstance(document, dict):
-        raise _malformed("its framing is not an object")
+        raise malformed("its framing is not an object")
     try:
         return Framing(
             FramingKind(document.get("kind")),
@@ -742,23 +588,23 @@ def _framing_from_json(document: Any) -> Framing:
             _whole(document, "pid"),
         )
     except ValueError as error:
-        raise _malformed(f"its framing is {document}") from error
+        raise malformed(f"its framing is {document}") from error
 
 
 def _parse_json(text: str | bytes) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _malformed("it is not JSON") from error
+        raise malformed("it is not JSON") from error
     if not isinstance(document, dict):
-        raise _malformed("it is not a JSON object")
+        raise malformed("it is not a JSON object")
     return document
 
 
 def _typed(document: dict[str, Any], name: str, kind: type) -> Any:
     value = document.get(name)
     if type(value) is not kind:
-        raise _malformed(f"{name} is {reprlib.repr(value)}")
+        raise malformed(f"{name} is {reprlib.repr(value)}")
     return value
 
 
@@ -768,24 +614,24 @@ def _whole(document: dict[str, Any], name: str) -> int:
 
 def _in_range(value: Any, low: int, high: int, name: str) -> int:
     if type(value) is not int or not low <= value <= high:
-        raise _malformed(f"{name} is {reprlib.repr(value)}")
+        raise malformed(f"{name} is {reprlib.repr(value)}")
     return value
 
 
-def _array_from_columns(
+def _columns_from_json(
     document: dict[str, Any], name: str, dtype: np.dtype[np.void], rows: int
-) -> StructuredArray:
-    columns = document.get(name)
-    if not isinstance(columns, dict) or set(columns) != set(dtype.names or ()):
-        raise _malformed(f"{name} does not have the right columns")
-    if not all(isinstance(values, list) and len(values) == rows for values in columns.values()):
-        raise _malformed(f"a column of {name} does not have {rows} numbers")
-    array = np.zeros(rows, dtype=dtype)
-    for column, values in columns.items():
+) -> dict[str, NDArray[np.int64]]:
+    lists = document.get(name)
+    if not isinstance(lists, dict) or set(lists) != set(dtype.names or ()):
+        raise malformed(f"{name} does not have the right columns")
+    if not all(isinstance(values, list) and len(values) == rows for values in lists.values()):
+        raise malformed(f"a column of {name} does not have {rows} numbers")
+    columns = {}
+    for column, values in lists.items():
         if not all(type(value) is int for value in values):
-            raise _malformed(f"column {column} of {name} holds something other than whole numbers")
+            raise malformed(f"column {column} of {name} holds something other than whole numbers")
         try:
-            array[column] = np.array(values, dtype=dtype[column])
+            columns[column] = np.array(values, dtype=np.int64)
         except OverflowError as error:
-            raise _malformed(f"column {column} of {name} holds a number that is out of range") from error
-    return array
+            raise malformed(f"column {column} of {name} holds a number that is out of range") from error
+    return columns

@@ -6,10 +6,10 @@ from bisect import bisect_right, insort
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from .columns import StructuredArray
 from .errors import CorruptError
 from .fetching import FetchingSource
 from .framing import LENGTH_PREFIXED, Framing
-from .index import StructuredArray
 from .limits import Limits
 from .sources import Source, read_exactly
 from .unframe import unwrap

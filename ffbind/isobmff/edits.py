@@ -8,11 +8,11 @@ cuts; the rules here were worked out from the behaviour of libavformat 59 and ar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ffbind.index import PRESENTATION_DTYPE, StructuredArray
 from ffbind.limits import Limits
 
 from .boxes import Box
@@ -60,23 +60,26 @@ class Rates:
 
 def present(
     in_moov: Columns, in_fragments: Columns, edits: list[Edit], rates: Rates, limits: Limits
-) -> StructuredArray:
-    """Say which samples are shown when: PRESENTATION_DTYPE, rows counted over moov first, then fragments.
+) -> dict[str, NDArray[np.int64]]:
+    """Say which samples are shown when: columns of PRESENTATION_DTYPE, rows counted over moov first, then fragments.
 
     Edits cut the samples of moov; those of fragments, to which an edit list has no clear relation, they only move.
     Where composition offsets in fragments are negative, all samples move later, so that none is shown before
     it is decoded.
     """
     cut = edits and len(in_moov)
-    before = _cut(in_moov, edits, rates, limits) if cut else _moved(in_moov, 0)
-    after = _moved(in_fragments, _start_offset(edits, rates))
+    row, start, edit = _cut(in_moov, edits, rates, limits) if cut else _moved(in_moov, 0, 0)
     shift = max(in_moov.composition_shift, in_fragments.composition_shift)
-    before["start"] += shift - in_moov.composition_shift
-    after["start"] += shift
-    after["row"] += len(in_moov)
-    after["edit"] = len(edits)
-    shown = np.concatenate([before, after])
-    return shown[np.argsort(shown["start"], kind="stable")]
+    start += shift - in_moov.composition_shift
+    if len(in_fragments):
+        rows, starts, edit_of_each = _moved(in_fragments, _start_offset(edits, rates), len(edits))
+        row = np.concatenate([row, rows + len(in_moov)])
+        start = np.concatenate([start, starts + shift])
+        edit = np.concatenate([edit, edit_of_each])
+    if bool((start[1:] < start[:-1]).any()):
+        order = np.argsort(start, kind="stable")
+        row, start, edit = row[order], start[order], edit[order]
+    return {"row": row, "edit": edit, "start": start}
 
 
 def _start_offset(edits: list[Edit], rates: Rates) -> int:
@@ -90,16 +93,17 @@ def _start_offset(edits: list[Edit], rates: Rates) -> int:
     return start - delay
 
 
-def _moved(columns: Columns, offset: int) -> StructuredArray:
+Shown: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+"""Row, start and edit of each frame shown, arrays of the caller's own."""
+
+
+def _moved(columns: Columns, offset: int, edit: int) -> Shown:
     """Show every sample, this much earlier; of fragments that overlap, the first."""
     rows = np.flatnonzero(~columns.overlap)
-    shown = np.zeros(len(rows), dtype=PRESENTATION_DTYPE)
-    shown["row"] = rows
-    shown["start"] = (columns.dts + columns.composition)[rows] - offset
-    return shown
+    return rows, columns.pts[rows] - offset, np.full(len(rows), edit)
 
 
-def _cut(columns: Columns, edits: list[Edit], rates: Rates, limits: Limits) -> StructuredArray:
+def _cut(columns: Columns, edits: list[Edit], rates: Rates, limits: Limits) -> Shown:
     """Show what the edits show.
 
     Media time runs to the right; an edit shows the samples composed within it:
@@ -115,9 +119,9 @@ def _cut(columns: Columns, edits: list[Edit], rates: Rates, limits: Limits) -> S
     movie, the others keep their distance to it. In the end all move left so far that the earliest frame
     starts at the end of the empty edits in front.
     """
-    pts = columns.dts + columns.composition
+    dts, pts = columns.dts, columns.pts
     key_rows = np.flatnonzero(columns.key)
-    key_dts, key_pts = columns.dts[key_rows], pts[key_rows]
+    key_dts, key_pts = dts[key_rows], pts[key_rows]
     needed_keys = 2 if columns.has_composition else 1
     shift = columns.composition_shift
     count = len(columns)
@@ -136,24 +140,24 @@ def _cut(columns: Columns, edits: list[Edit], rates: Rates, limits: Limits) -> S
         numbers.append(number)
         first = _first_needed(edit.media_time, columns, key_rows, key_dts, key_pts)
         end = min(edit.media_time + duration, 2**61)
-        lasts = np.append(np.diff(columns.dts[first:]), min(duration, 2**61))
-        beyond = np.flatnonzero(columns.key[first:] & (pts[first:] + lasts >= end))
-        stop = first + int(beyond[needed_keys - 1]) + 1 if len(beyond) >= needed_keys else count
+        keys = key_rows[np.searchsorted(key_rows, first) :]
+        lasts = np.full(len(keys), min(duration, 2**61))
+        inner = keys < count - 1
+        lasts[inner] = dts[keys[inner] + 1] - dts[keys[inner]]
+        beyond = keys[pts[keys] + lasts >= end]
+        stop = int(beyond[needed_keys - 1]) + 1 if len(beyond) >= needed_keys else count
         work += len(key_rows) + count - first
         limits.check(work, limits.edit_work, "samples to visit for its edit list")
-        rows = np.arange(first, stop, dtype=np.int64)
-        rows = rows[(pts[first:stop] >= edit.media_time) & (pts[first:stop] < end)]
+        visited = pts[first:stop]
+        rows = first + np.flatnonzero((visited >= edit.media_time) & (visited < end))
         shown_rows.append(rows)
-        starts.append(begin + shift + pts[rows] - columns.dts[rows[0]] if len(rows) else rows)
+        starts.append(begin + shift + pts[rows] - dts[rows[0]] if len(rows) else rows)
     if not numbers:
-        return np.zeros(0, dtype=PRESENTATION_DTYPE)
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
     lengths = [len(rows) for rows in shown_rows]
-    shown = np.zeros(sum(lengths), dtype=PRESENTATION_DTYPE)
-    shown["row"] = np.concatenate(shown_rows)
-    shown["edit"] = np.repeat(numbers, lengths)
-    shown["start"] = np.concatenate(starts)
-    shown["start"] -= max(_least_start(shown["start"]) - delay, 0)
-    return shown
+    start = np.concatenate(starts)
+    start -= max(_least_start(start) - delay, 0)
+    return np.concatenate(shown_rows), start, np.repeat(numbers, lengths)
 
 
 def _first_needed(

@@ -7,6 +7,7 @@ Source: ISO/IEC 14496-12 8.6 (times), 8.7 (sizes and places), 8.9 (sample groups
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ _OFFSET_LIMIT = 2**62
 _MAX_DELTA = 2**32 - 1 - 48000 * 10
 
 
-@dataclass(slots=True)
+@dataclass
 class Columns:
     """Columns of samples in decode order, all int64 or bool (samples,).
 
@@ -46,6 +47,11 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.offset)
+
+    @cached_property
+    def pts(self) -> NDArray[np.int64]:
+        """Composition times before edits."""
+        return self.dts + self.composition
 
     @classmethod
     def empty(cls) -> Columns:
@@ -189,6 +195,9 @@ def _required(stbl: Boxes, box_type: bytes) -> Fields:
 
 def _expand(values: NDArray[np.int64], counts: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """Repeat each value `counts` times, cut to `count` in all; may give fewer. Allocates nothing larger."""
+    counts = counts[:count]
+    if bool((counts == 1).all()):  # no runs at all, as composition offsets mostly are
+        return values[:count].copy()
     # A single run is never longer than what is wanted, so the running sum cannot overflow before it is cut.
     counts = np.minimum(counts, count)
     ends = np.cumsum(counts)
@@ -257,14 +266,17 @@ def _read_composition(stbl: Boxes, count: int) -> tuple[NDArray[np.int64], bool,
     fields.version_and_flags()
     table = fields.table(fields.unsigned(4), 2, ">i4")
     counts, offsets = table.T
-    judged = (counts > 0) & (np.arange(len(table)) + 2 < len(table))
-    if bool((np.abs(offsets[judged]) > 1 << 28).any()):
+    judged = offsets[:-2]
+    if bool((counts <= 0).any()):
+        judged = judged[counts[:-2] > 0]
+        counts = np.maximum(counts, 0)
+    least, most = int(judged.min(initial=0)), int(judged.max(initial=0))
+    if max(-least, most) > 1 << 28:
         return none, False, 0
-    shift = max(0, -int(offsets[judged].min(initial=0)))
-    composition = _expand(offsets, np.maximum(counts, 0), count)
+    composition = _expand(offsets, counts, count)
     if len(composition) == 0:
         return none, False, 0
-    return np.concatenate([composition, none[len(composition) :]]), True, shift
+    return np.concatenate([composition, none[len(composition) :]]), True, -least
 
 
 def _read_sync(stbl: Boxes, groups: list[Box], count: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

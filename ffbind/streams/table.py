@@ -9,17 +9,11 @@ from numpy.typing import NDArray
 
 from ffbind.bitstream import Buffer, ParameterSets, sample_kind
 from ffbind.color import Color
+from ffbind.columns import PRESENTATION_DTYPE, SAMPLE_DTYPE, display_column, last_marked_row
 from ffbind.errors import CorruptError, NotVideoError, UndecodableError
 from ffbind.framing import Framing
 from ffbind.hevc import Kind
-from ffbind.index import (
-    PRESENTATION_DTYPE,
-    SAMPLE_DTYPE,
-    SampleEntry,
-    VideoIndex,
-    display_column,
-    last_marked_row,
-)
+from ffbind.index import SampleEntry, VideoIndex
 from ffbind.limits import Limits
 from ffbind.references import Verdict
 from ffbind.scan import HeaderScan, Scanned

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 import ffbind
 from ffbind.color import Color
+from ffbind.columns import PRESENTATION_DTYPE, SAMPLE_DTYPE, display_column
 from ffbind.errors import (
     CorruptError,
     FrameIndexError,
@@ -31,7 +32,7 @@ from ffbind.errors import (
 )
 from ffbind.framing import Framing, FramingKind
 from ffbind.hevc import Kind
-from ffbind.index import PRESENTATION_DTYPE, SAMPLE_DTYPE, SampleEntry, VideoIndex, display_column
+from ffbind.index import SampleEntry, VideoIndex
 from ffbind.isobmff import read_index
 from ffbind.limits import Limits
 from ffbind.sources import BytesSource, FileSource, as_source

@@ -7,8 +7,8 @@ import random
 import numpy as np
 import pytest
 
+from ffbind.columns import SAMPLE_DTYPE, StructuredArray
 from ffbind.errors import CorruptError, SourceError
-from ffbind.index import SAMPLE_DTYPE, StructuredArray
 from ffbind.reader import SampleReader
 from ffbind.sources import BytesSource
 
