@@ -22,6 +22,7 @@ __all__ = ["VIDEO_HELP", "CountedSource", "VideoArgument", "file_name", "index_o
 
 VIDEO_HELP = "An HEVC video (MP4, MOV, Matroska, MPEG-TS, raw): a path, s3://BUCKET/KEY, http(s)://..."
 
+Bytes: TypeAlias = bytes | bytearray | memoryview
 VideoArgument: TypeAlias = Annotated[str, typer.Argument(help=VIDEO_HELP, metavar="VIDEO")]
 
 
@@ -34,14 +35,14 @@ def to_open(video: str) -> SourceLike:
 
 
 class CountedSource:
-    """What a URL names, with what it cost so far: `requests`, each try and the one that looked it up; `bytes` they brought."""
+    """What a URL names, with what it cost so far: `requests`, each try and the one that looked it up."""
 
     def __init__(self, url: str) -> None:
         before = requests_sent()
         self._source: Source = source(url)
         self._lock = threading.Lock()
         self.requests = requests_sent() - before
-        self.bytes = self._source.head_bytes if isinstance(self._source, LookedUpSource) else 0
+        self._bytes = 0  # that came after the look
 
     @property
     def size(self) -> int:
@@ -51,17 +52,23 @@ class CountedSource:
     def identity(self) -> str:
         return self._source.identity
 
-    def read_at(self, offset: int, length: int) -> bytes | bytearray | memoryview:
+    @property
+    def bytes(self) -> int:
+        """Bytes that the requests have brought so far."""
+        looked = self._source.brought if isinstance(self._source, LookedUpSource) else 0
+        return looked + self._bytes
+
+    def read_at(self, offset: int, length: int) -> Bytes:
         """Read a range; see `ffbind.sources.Source.read_at`."""
         before = requests_sent()  # of this thread
         data = self._source.read_at(offset, length)
         requests = requests_sent() - before
         with self._lock:
             self.requests += requests
-            self.bytes += len(data) if requests else 0  # what came with the look was counted then
+            self._bytes += len(data) if requests else 0
         return data
 
-    def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | bytearray | memoryview]:
+    def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[Bytes]:
         """Read several ranges, one after the other."""
         return [self.read_at(offset, length) for offset, length in ranges]
 

@@ -22,7 +22,7 @@ from ffbind.isobmff import read_index
 from .fetcher import Fetcher
 from .lanes.pool import Failure, LanePool, LaneVideo, Outcome
 from .messages import Code
-from .storage import HEAD_BYTES, ObjectInfo, ObjectSource, SavedIndexes, Storage, StorageError
+from .storage import HEAD_BYTES, Look, ObjectInfo, ObjectSource, SavedIndexes, Storage, StorageError
 
 __all__ = ["OpenError", "Table", "Videos", "read_index_of"]
 
@@ -119,26 +119,24 @@ class Videos:
                     continue
                 info = ObjectInfo(path, index.size, index.identity)
                 try:
-                    return await self._use(info, index)
+                    return await self._use(Look(info), index)
                 except (SourceChangedError, CorruptError, OpenError) as error:
                     # A hint that was wrong, of another version as a rule, is not the client's trouble.
                     self.indexes.refuse(place, path, error)
                     self._fetcher.forget(info)  # what proved it once proves nothing later
-            info, head = await loop.run_in_executor(self._executor, self._storage.look, path, HEAD_BYTES)
+            looked = await loop.run_in_executor(self._executor, self._storage.look, path, HEAD_BYTES)
         else:
             # Whether a video that is open is still the one that is stored, only the store knows.
-            info, head = await loop.run_in_executor(self._executor, self._storage.stat, path), b""
-        self._fetcher.found(info)
-        return await self._use(info, head=head)
+            looked = Look(await loop.run_in_executor(self._executor, self._storage.stat, path))
+        self._fetcher.found(looked.info)
+        return await self._use(looked)
 
-    async def _use(self, info: ObjectInfo, index: VideoIndex | None = None, head: bytes = b"") -> LaneVideo:
-        """Add a user to a version of a video, which is opened for the first one.
-
-        That is done by `index`, if there is one, else by the object's table; `head`: bytes from its start.
-        """
+    async def _use(self, looked: Look, index: VideoIndex | None = None) -> LaneVideo:
+        """Add a user to a version of a video, which is opened for the first one: by `index`, if there is one, else by its table."""
+        info = looked.info
         entry = self._entries.get(info)
         if entry is None:
-            entry = self._entries[info] = _Entry(asyncio.create_task(self._open(info, index, head)))
+            entry = self._entries[info] = _Entry(asyncio.create_task(self._open(looked, index)))
         entry.users += 1
         self._entries.move_to_end(info)
         try:
@@ -148,15 +146,16 @@ class Videos:
             self._let_go(info, entry)
             raise
 
-    async def _open(self, info: ObjectInfo, hint: VideoIndex | None, head: bytes) -> LaneVideo:
+    async def _open(self, looked: Look, hint: VideoIndex | None) -> LaneVideo:
         loop = asyncio.get_running_loop()
+        info = looked.info
         if hint is None:
-            source = ObjectSource(self._storage, info, head)
+            source = ObjectSource(self._storage, looked)
             table = await loop.run_in_executor(
                 self._executor, read_index_of, source, info.path, self.indexes.keep
             )
             index = table.packed
-            if head:  # of a store; a file is read again as cheaply, and whether it still is the one that was set is seen then
+            if source.brought:  # by a store; a file is read again as cheaply, and whether it still is the one that was set is seen then
                 self._fetcher.put(info, table.media_offset, table.media)
         else:
             await self._prove(info, hint)
@@ -218,7 +217,10 @@ def read_index_of(source: ObjectSource, path: str, keep: Callable[[str, VideoInd
             index = read_index(fetching)
             keep(path, index)
             first = int(index.samples["offset"][0]) if len(index.samples) else 0
-            return Table(pickle.dumps(index, protocol=5), first, bytes(fetching.at_hand(first, _MEDIA_BYTES)))
+            media = max(
+                bytes(fetching.at_hand(first, _MEDIA_BYTES)), source.held(first, _MEDIA_BYTES), key=len
+            )
+            return Table(pickle.dumps(index, protocol=5), first, media)
         except NotVideoError:
             _refuse_streams(fetching)
             raise

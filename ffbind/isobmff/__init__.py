@@ -13,5 +13,6 @@ boxes      walking boxes, reading fields
 from __future__ import annotations
 
 from .movie import read_index
+from .top_level import bytes_of_use
 
-__all__ = ["read_index"]
+__all__ = ["bytes_of_use", "read_index"]

@@ -16,7 +16,7 @@ from ffbind.sources import Source, read_exactly
 from .boxes import corrupt, find, name_of
 from .hints import FragmentHints
 
-__all__ = ["TopLevel", "walk_top_level"]
+__all__ = ["TopLevel", "bytes_of_use", "walk_top_level"]
 
 # What may stand first in a file of this family (ISO/IEC 14496-12 table 1, QuickTime's older atoms).
 _FIRST_BOXES = frozenset(
@@ -66,6 +66,28 @@ class _Window:
             self._data = read_exactly(self._source, offset, whole)
             self._start = offset
         return self._data[offset - self._start : offset - self._start + length]
+
+
+def bytes_of_use(head: bytes | bytearray | memoryview) -> int:
+    """Say how many bytes from its start opening a file and its first frame take, as far as its first bytes tell.
+
+    More than they are where only those that follow can tell. A table in front counts, with a key frame behind it; a table behind
+    the media does not. What is no ISO-BMFF file is read whole or not at all, so its first bytes do for telling which it is.
+    """
+    position = 0
+    while len(head) - position >= 16:
+        length = int.from_bytes(head[position : position + 4], "big")
+        box_type = bytes(head[position + 4 : position + 8])
+        if length == 1:
+            length = int.from_bytes(head[position + 8 : position + 16], "big")
+        if position == 0 and box_type not in _FIRST_BOXES:
+            return _WINDOW
+        if box_type == b"moov":
+            return max(position + length + _FIRST_SAMPLE, _WINDOW)
+        if box_type == b"mdat" or length < 8:
+            return max(position + _FIRST_SAMPLE, _WINDOW)
+        position += length
+    return max(position + 16, _WINDOW)
 
 
 def walk_top_level(source: Source, limits: Limits) -> TopLevel:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from ffbind.errors import SourceError
 from ffbind.fetching import Cost
 from streamer.messages import Code
 
+from .ranged import Rest
+
 __all__ = [
     "HEAD_BYTES",
     "BadPathError",
     "ForbiddenError",
+    "Look",
     "LookedUpSource",
     "NotFoundError",
     "ObjectInfo",
@@ -31,8 +34,11 @@ __all__ = [
 MAX_PATH_BYTES = 1024  # S3's limit for a key; local file systems stop at 4096 for a path and 255 for a name
 MAX_NAME_BYTES = 255
 
-HEAD_BYTES = 64 * 1024
-"""What is read of an object when it is looked up by name: ffbind reads so many bytes first, and the request is the same."""
+HEAD_BYTES = 3 << 19
+"""What is asked for of an object when it is looked up by name: the table of an hour, and a key frame behind it.
+
+It is read only as far as the first bytes say that it is of use: see `ffbind.isobmff.bytes_of_use`.
+"""
 
 
 class StorageError(Exception):
@@ -84,6 +90,14 @@ class ObjectInfo:
     """Changes when the bytes change: an ETag, or modification time, inode and device."""
 
 
+class Look(NamedTuple):
+    """An object that was looked up; its first bytes and what comes behind them (see `Head`), where that was done by reading it."""
+
+    info: ObjectInfo
+    head: bytes = b""
+    rest: Rest | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectPage:
     """A part of a listing, ordered by path."""
@@ -99,8 +113,11 @@ class Storage(Protocol):
     def stat(self, path: str) -> ObjectInfo:
         """Look an object up. Raises StorageError, or ffbind's SourceError when the store does not answer."""
 
-    def look(self, path: str, most: int) -> tuple[ObjectInfo, bytes]:
-        """Look an object up, and give its first bytes, at most `most`, where they come with that; raises what `stat` raises."""
+    def look(self, path: str, most: int) -> Look:
+        """Look an object up, with those of its first bytes that opening it takes, at most `most`, where they come with that.
+
+        Raises what `stat` raises.
+        """
 
     def read_range(self, info: ObjectInfo, offset: int, length: int) -> bytes:
         """Read `length` bytes at `offset`; fewer only at the end of the object.
@@ -131,7 +148,9 @@ class LookedUpSource(ABC):
     """A `Source` of ffbind for what was looked up by reading its first bytes: reads within them cost no request."""
 
     _head = b""
-    """What came with the look; set by who looks."""
+    """What came with the look and is of use; set by who looks, and so is what came besides."""
+
+    _rest: Rest | None = None
 
     @property
     @abstractmethod
@@ -141,9 +160,13 @@ class LookedUpSource(ABC):
     def identity(self) -> str: ...
 
     @property
-    def head_bytes(self) -> int:
-        """How many bytes came with the look."""
-        return len(self._head)
+    def brought(self) -> int:
+        """How many bytes have come with the look so far."""
+        return len(self._head) + (self._rest.bytes if self._rest else 0)
+
+    def held(self, offset: int, most: int) -> bytes:
+        """Give what came with the look from a place on, at most `most` bytes."""
+        return self._head[offset : offset + most]
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Read a range; see `ffbind.sources.Source.read_at`. ReadForbiddenError where the store refuses now."""
@@ -151,10 +174,11 @@ class LookedUpSource(ABC):
 
     def read_counted(self, offset: int, length: int) -> tuple[bytes, Cost]:
         """Read a range, and say what that took; see `ffbind.fetching.CountingSource`."""
-        if 0 <= offset <= offset + length <= len(self._head):
-            return self._head[offset : offset + length], Cost(0, 0)
-        data = self._read(offset, length)
-        return data, Cost(1, len(data))
+        held = self.held(offset, length) if min(offset, length) >= 0 else b""
+        if held and (len(held) == length or offset + len(held) == self.size):
+            return held, Cost(0, 0)
+        data = self._read(offset + len(held), length - len(held))
+        return held + data, Cost(1 if data else 0, len(data))
 
     def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | bytearray | memoryview]:
         """Read several ranges, one after the other."""
@@ -166,12 +190,11 @@ class LookedUpSource(ABC):
 
 
 class ObjectSource(LookedUpSource):
-    """One stored object, pinned to the identity it had when it was looked up. `head`: bytes from its start that came with the look."""
+    """One stored object, pinned to the identity it had when it was looked up."""
 
-    def __init__(self, storage: Storage, info: ObjectInfo, head: bytes = b"") -> None:
+    def __init__(self, storage: Storage, looked: Look) -> None:
         self._storage = storage
-        self._info = info
-        self._head = head
+        self._info, self._head, self._rest = looked
 
     @property
     def size(self) -> int:

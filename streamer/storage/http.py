@@ -10,9 +10,10 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib3.response import BaseHTTPResponse
 
 from ffbind.errors import ArgumentError, SourceError
+from ffbind.isobmff import bytes_of_use
 
 from .base import HEAD_BYTES, ForbiddenError, LookedUpSource, NotFoundError, ReadForbiddenError, StorageError
-from .ranged import Patience, Pool, Refused, Version, explain_fault, may_pass, read_range, tried
+from .ranged import Patience, Pool, Refused, Version, explain_fault, may_pass, read_head, read_range, tried
 
 __all__ = ["HttpSource"]
 
@@ -59,7 +60,9 @@ class HttpSource(LookedUpSource):
             # What was asked for already has come; only what breaks of it is asked for again.
             return looked.pop() if looked else self._ask(offset, length)
 
-        self._head = read_range(self._version, 0, HEAD_BYTES, ask, self._patience, self._describe)
+        self._head, self._rest = read_head(
+            self._version, HEAD_BYTES, ask, self._patience, self._describe, bytes_of_use
+        )
 
     @property
     def size(self) -> int:

@@ -13,6 +13,7 @@ from ffbind.errors import SourceChangedError, SourceError
 from .base import (
     BadPathError,
     ForbiddenError,
+    Look,
     NotFoundError,
     ObjectInfo,
     ObjectPage,
@@ -56,9 +57,9 @@ class LocalStorage:
         finally:
             os.close(fd)
 
-    def look(self, path: str, most: int) -> tuple[ObjectInfo, bytes]:
+    def look(self, path: str, most: int) -> Look:
         """Look a file up, without its first bytes: they are at hand. See `stat`."""
-        return self.stat(path), b""
+        return Look(self.stat(path))
 
     def read_range(self, info: ObjectInfo, offset: int, length: int) -> bytes:
         """Read a range of a file; see `Storage.read_range`."""

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import urllib3
 from urllib3.exceptions import (
@@ -29,19 +29,23 @@ from urllib3.response import BaseHTTPResponse
 from ffbind.errors import SourceChangedError, SourceError
 
 __all__ = [
+    "Head",
     "Patience",
     "Pool",
     "Refused",
+    "Rest",
     "Version",
     "content_range",
     "explain_fault",
     "may_pass",
+    "read_head",
     "read_range",
     "requests_sent",
     "tried",
 ]
 
 CHUNK = 256 * 1024
+FIRST_LOOK = 4 * 1024  # bytes after which a look may know how many more are of use
 STALL_BYTES = 16 * 1024  # a body that brings less than this in the seconds of the read timeout stands still
 ERROR_BODY = 64 * 1024
 LONGEST_PAUSE = 2.0  # seconds between two tries
@@ -220,43 +224,145 @@ def read_range(
     """
     if offset < 0 or length < 0:
         raise SourceError(f"cannot read {length} bytes at {offset}: both must be 0 or more")
-    wanted = max(0, min(length, version.size - offset))
-    parts: list[bytes] = []
-    filled = 0
+    return _Reading(version, offset, length, ask, patience.read_timeout).read(patience, describe)
 
-    def attempt() -> None:
-        nonlocal filled
-        if filled == wanted:  # the last try broke after the last byte
-            return
+
+class Rest:
+    """What comes of an answer behind the bytes that were of use, and is thrown away; `bytes`: how much has come so far."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def drain(self, response: BaseHTTPResponse) -> None:
+        """Read an answer to its end, for the sake of its connection."""
         try:
-            response = ask(offset + filled, wanted - filled)
+            while part := response.read1(CHUNK, decode_content=False):
+                self.bytes += len(part)
+        except (HTTPError, OSError):
+            response.close()
+        else:
+            response.release_conn()
+
+
+class Head(NamedTuple):
+    """The first bytes of an object that are of use, and what comes behind them."""
+
+    data: bytes
+    rest: Rest
+
+
+def read_head(
+    version: Version,
+    most: int,
+    ask: Ask,
+    patience: Patience,
+    describe: Callable[[Exception], SourceError],
+    of_use: Callable[[bytes], int] | None = None,
+) -> Head:
+    """Read the first bytes of one version of an object as `read_range` does, at most `most`.
+
+    `of_use` says how many of them are of use, given the first ones, and more than it was given where it cannot tell yet. The rest of
+    the answer is not waited for: it comes in the background where that takes no longer than an answer takes to begin, so that the
+    connection can be used again, which is closed otherwise.
+    """
+    reading = _Reading(version, 0, most, ask, patience.read_timeout, of_use)
+    return Head(reading.read(patience, describe), reading.rest)
+
+
+class _Reading:
+    """One range on its way."""
+
+    def __init__(
+        self,
+        version: Version,
+        offset: int,
+        length: int,
+        ask: Ask,
+        timeout: float,
+        of_use: Callable[[bytes], int] | None = None,
+    ) -> None:
+        self._version = version
+        self._offset = offset
+        self._ask = ask
+        self._timeout = timeout
+        self._of_use = of_use
+        self._wanted = max(0, min(length, version.size - offset))
+        self._parts: list[bytes] = []
+        self._filled = 0
+        self.rest = Rest()
+
+    def read(self, patience: Patience, describe: Callable[[Exception], SourceError]) -> bytes:
+        """Give the bytes; see `read_range`."""
+        if self._wanted:
+            tried(self._attempt, patience, describe)
+        return self._so_far()
+
+    def _so_far(self) -> bytes:
+        if len(self._parts) > 1:
+            self._parts = [b"".join(self._parts)]
+        return self._parts[0] if self._parts else b""
+
+    def _attempt(self) -> None:
+        first = self._offset + self._filled
+        left = self._wanted - self._filled
+        if left == 0:  # the last try broke after the last byte
+            return
+        began = time.monotonic()
+        try:
+            response = self._ask(first, left)
         except Refused as refusal:
             # 412: If-Match failed. 416: what was asked lay within the object. 404, 410: it is gone.
             if refusal.status in (404, 410, 412, 416) and refusal.code in _GONE_CODES:
-                raise changed(version) from None
+                raise changed(self._version) from None
             raise
         try:
-            _check(response, version, offset + filled, wanted - filled)
-            since, at = time.monotonic(), filled
-            while filled < wanted:
-                part = response.read1(min(CHUNK, wanted - filled), decode_content=False)
-                if not part:
-                    raise Broken(f"its body ended {wanted - filled} bytes early")
-                parts.append(part)
-                filled += len(part)
-                if (now := time.monotonic()) - since > patience.read_timeout:
-                    if filled < wanted and filled - at < STALL_BYTES:
-                        raise Broken("its body hardly moves")
-                    since, at = now, filled
+            answered = time.monotonic()
+            _check(response, self._version, first, left)
+            self._take(response)
+            left = first + left - self._offset - self._filled
+            if left:
+                took = time.monotonic() - answered
+                self._leave(response, soon=left * took <= (answered - began) * self._filled)
+                return
             response.drain_conn()  # the end of a chunked body, so that the connection can be used again
         except BaseException:
             response.close()
             raise
         response.release_conn()
 
-    if wanted:
-        tried(attempt, patience, describe)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    def _take(self, response: BaseHTTPResponse) -> None:
+        """Read a body as far as it is wanted."""
+        since, at = time.monotonic(), self._filled
+        enough = min(FIRST_LOOK, self._wanted) if self._of_use else self._wanted
+        while self._filled < self._wanted:
+            if self._filled >= enough and self._of_use:
+                enough = min(self._of_use(self._so_far()), self._wanted)
+                if enough <= self._filled:
+                    self._wanted = self._filled
+                    return
+            part = response.read1(min(CHUNK, enough - self._filled), decode_content=False)
+            if not part:
+                raise Broken(f"its body ended {self._wanted - self._filled} bytes early")
+            self._parts.append(part)
+            self._filled += len(part)
+            if (now := time.monotonic()) - since > self._timeout:
+                if self._filled < self._wanted and self._filled - at < STALL_BYTES:
+                    raise Broken("its body hardly moves")
+                since, at = now, self._filled
+
+    def _leave(self, response: BaseHTTPResponse, *, soon: bool) -> None:
+        """Let go of an answer whose last bytes are of no use; `soon`: they will be here soon."""
+        if soon:
+            thread = threading.Thread(
+                target=self.rest.drain, args=(response,), name="streamer-drain", daemon=True
+            )
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads, or the interpreter ends
+                pass
+            else:
+                return
+        response.close()
 
 
 def changed(version: Version) -> SourceChangedError:

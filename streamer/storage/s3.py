@@ -26,10 +26,12 @@ from urllib3.exceptions import HTTPError, ProtocolError
 from urllib3.response import BaseHTTPResponse
 
 from ffbind.errors import FFbindError, SourceError
+from ffbind.isobmff import bytes_of_use
 
 from .base import (
     BadPathError,
     ForbiddenError,
+    Look,
     NotFoundError,
     ObjectInfo,
     ObjectPage,
@@ -40,6 +42,7 @@ from .base import (
 )
 from .profiles import ProfileError, from_profile
 from .ranged import (
+    Head,
     Patience,
     Pool,
     Refused,
@@ -47,6 +50,7 @@ from .ranged import (
     content_range,
     explain_fault,
     may_pass,
+    read_head,
     read_range,
     tried,
 )
@@ -235,15 +239,15 @@ class S3Storage:
         found = self._tried(lambda: self._stat(key), path)
         return ObjectInfo(path, *found)
 
-    def look(self, path: str, most: int) -> tuple[ObjectInfo, bytes]:
-        """Look an object up and read its first bytes, at most `most`, with one request. Raises StorageError, SourceError."""
+    def look(self, path: str, most: int) -> Look:
+        """Look an object up and read its first bytes with one request; see `Storage.look`. Raises StorageError, SourceError."""
         try:
-            version, head = self._read_first(path, most)
+            version, head = self._read_first(path, most, of_use=bytes_of_use)
         except SourceError as error:
             if isinstance(error.__cause__, Refused) and error.__cause__.status == 416:
-                return self.stat(path), b""  # of an empty object no byte can be asked for
+                return Look(self.stat(path))  # of an empty object no byte can be asked for
             raise
-        return ObjectInfo(path, version.size, version.validator), head
+        return Look(ObjectInfo(path, version.size, version.validator), *head)
 
     def read_range(self, info: ObjectInfo, offset: int, length: int) -> bytes:
         """Read a range of an object; see `Storage.read_range`."""
@@ -258,7 +262,7 @@ class S3Storage:
     def read_whole(self, path: str, most: int) -> bytes:
         """Read a small object; see `Storage.read_whole`."""
         try:
-            return self._read_first(path, most, whole=True)[1]
+            return self._read_first(path, most, whole=True)[1].data
         except SourceError as error:
             if isinstance(error.__cause__, Refused) and error.__cause__.status == 416:
                 return b""  # of an empty object no byte can be asked for
@@ -291,8 +295,13 @@ class S3Storage:
             raise SourceError(f"{self._where} gives no ETag, which is needed to notice a changed object")
         return found.size, found.etag
 
-    def _read_first(self, path: str, most: int, *, whole: bool = False) -> tuple[Version, bytes]:
-        """Read the first `most` bytes of an object of which nothing is known yet; with `whole`, one that has more is an error."""
+    def _read_first(
+        self, path: str, most: int, *, whole: bool = False, of_use: Callable[[bytes], int] | None = None
+    ) -> tuple[Version, Head]:
+        """Read the first bytes of an object of which nothing is known yet: `most`, or as far as they are `of_use` (see `read_head`).
+
+        With `whole`, an object that has more is an error.
+        """
         key = self._prefix + check_path(path)
         first = [self._tried(lambda: self._get(key, 0, most, None), path)]
         version = self._version_of(first[0], path)
@@ -304,7 +313,7 @@ class S3Storage:
             # What was asked for already has come; only what breaks of it is asked for again.
             return first.pop() if first else self._get(key, offset, length, version.validator)
 
-        return version, read_range(version, 0, most, ask, self._options.patience, self._describer(path))
+        return version, read_head(version, most, ask, self._options.patience, self._describer(path), of_use)
 
     def _get(self, key: str, offset: int, length: int, etag: str | None) -> BaseHTTPResponse:
         # Not minio's own `offset` and `length`, for which 0 means everything.

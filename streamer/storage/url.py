@@ -12,7 +12,7 @@ from ffbind.errors import ArgumentError
 from ffbind.index import VideoIndex
 from ffbind.sources import FileSource, Source
 
-from .base import HEAD_BYTES, ObjectInfo, ObjectSource
+from .base import HEAD_BYTES, Look, ObjectInfo, ObjectSource
 from .http import HttpSource
 from .indexes import INDEX_SUFFIX, IndexFolder, beside, default_folder, load_if_there
 from .ranged import Patience
@@ -80,8 +80,8 @@ def source(
         bucket, key = bucket_and_key(text)
         storage = S3Storage(S3Options.from_environment(bucket, variables, patience=patience))
         if index is not None:
-            return ObjectSource(storage, ObjectInfo(key, index.size, index.identity))
-        return ObjectSource(storage, *storage.look(key, HEAD_BYTES))
+            return ObjectSource(storage, Look(ObjectInfo(key, index.size, index.identity)))
+        return ObjectSource(storage, storage.look(key, HEAD_BYTES))
     if scheme in ("http", "https"):
         return HttpSource(text, patience=patience)
     raise ArgumentError(f"{scheme}:// is not known; give a path, s3://BUCKET/KEY, http:// or https://")

@@ -20,6 +20,7 @@ from faults import run_faulty
 from stores import ACCESS_KEY, SECRET_KEY, Store, bucket_of, publish
 
 import ffbind
+from streamer.storage import HEAD_BYTES
 
 NAME = "night drive #2.mp4"  # a name that stands in a URL only in other words
 
@@ -104,7 +105,8 @@ def test_doctor_says_what_its_report_took_of_the_store(
         document = json.loads(streamer("doctor", url, "--json").out)
         cost = document.pop("cost")
         assert cost["requests"] == len(counted.endpoint.exchanges) >= 3
-        assert cost["bytes"] == counted.endpoint.sent
+        # Of the answer to the look some was still under way when the command let go of it, or ended.
+        assert abs(cost["bytes"] - counted.endpoint.sent) < HEAD_BYTES
         assert document == json.loads(streamer("doctor", path, "--json").out)
 
 

@@ -25,7 +25,7 @@ from ffbind.errors import (
 )
 from ffbind.hevc import Kind
 from ffbind.index import VideoIndex
-from ffbind.isobmff import read_index
+from ffbind.isobmff import bytes_of_use, read_index
 from ffbind.isobmff.layout import read_layout
 from ffbind.limits import Limits
 from ffbind.native import lib
@@ -486,6 +486,30 @@ def test_other_boxes_at_the_top_level_do_not_matter(plain: bytes) -> None:
     index = read(front + struct.pack(">I4s", 0, b"mdat") + media_data)
     assert index.samples["size"].tolist() == expected["size"].tolist()
     assert index.samples["offset"].tolist() == expected["offset"].tolist()
+
+
+def told(data: bytes, known: int) -> int:
+    """Give what `bytes_of_use` ends with when it is given no more than it asks for, from `known` bytes on."""
+    while (wanted := bytes_of_use(data[:known])) > known and known < len(data):
+        known = wanted
+    return wanted
+
+
+def test_how_much_of_the_start_is_of_use(clip: Clip) -> None:
+    """Table and key frame where the table is in front, the key frame where it is not; whatever little is known at first."""
+    for name in ("faststart.mp4", "plain.mp4", "fragmented.mp4"):
+        data = clip(name).read_bytes() + bytes(1 << 20)
+        first = int(read(clip(name).read_bytes()).samples["offset"][0])
+        assert {told(data, known) for known in (0, 15, 16, 100, 4096, len(data))} == {told(data, len(data))}
+        assert first + (128 << 10) < told(data, 16) <= first + (256 << 10)
+    front = box(b"ftyp", b"isom") + box(b"free", bytes(300_000))
+    assert bytes_of_use(front[:100]) == len(front) + 16, "the header behind it"
+    table = struct.pack(">I4sQ", 1, b"moov", 5_000_000)
+    assert told(front + table + bytes(5_000_000), 16) == len(front) + 5_000_000 + (256 << 10)
+    for nothing in (b"", b"\x1aE\xdf\xa3" + bytes(5000), box(b"ftyp", b"isom"), bytes(100)):
+        assert bytes_of_use(nothing) == 64 << 10
+    endless = box(b"ftyp", b"isom") + struct.pack(">I4s", 0, b"skip") + bytes(8)
+    assert bytes_of_use(endless) == 12 + (256 << 10)
 
 
 def test_mdat_longer_than_the_file_loses_only_what_is_missing(clip: Clip) -> None:

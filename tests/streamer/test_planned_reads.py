@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +12,12 @@ from pathlib import Path
 import pytest
 from faults import run_faulty
 from linear import picture_hash
-from stores import Store, bucket_of, bucket_settings
+from stores import Store, bucket_of, bucket_settings, publish
 
 import ffbind
+from ffbind.isobmff import bytes_of_use
 from streamer.server import Server
-from streamer.storage import ObjectSource, S3Storage
+from streamer.storage import HEAD_BYTES, Look, LookedUpSource, ObjectSource, S3Storage, source
 
 GOP = 30
 
@@ -37,7 +40,7 @@ def storage(minio: Store, bucket: str) -> S3Storage:
 
 
 def test_opening_frames_and_batches(storage: S3Storage, far: Path) -> None:
-    source = ObjectSource(storage, storage.stat("far.mp4"))
+    source = ObjectSource(storage, Look(storage.stat("far.mp4")))
     count = storage.requests
     assert count == 1
 
@@ -63,8 +66,44 @@ def test_opening_frames_and_batches(storage: S3Storage, far: Path) -> None:
         assert needed <= video.stats.source_bytes <= 1.05 * needed
 
 
+@pytest.mark.parametrize(("name", "opening"), [("far_first.mp4", 1), ("far_last.mp4", 2)])
+@pytest.mark.parametrize("scheme", ["s3", "http"])
+def test_opening_brings_the_first_frame(
+    minio: Store, bucket: str, clip: Callable[[str], Path], scheme: str, name: str, opening: int
+) -> None:
+    """The look for the object brings the table with a key frame behind it, or the key frame, and no more than is of use."""
+    path = clip(name)
+    data = path.read_bytes()
+    minio.admin().put_object(
+        bucket_name=bucket, object_name="v.mp4", data=io.BytesIO(padded(data)), length=len(padded(data))
+    )
+    publish(minio, bucket)
+    with run_faulty(minio) as counted, ffbind.open(path) as near:
+        url = f"s3://{bucket}/v.mp4" if scheme == "s3" else f"{counted.endpoint.url}/{bucket}/v.mp4"
+        variables = {"AWS_ENDPOINT_URL": counted.endpoint.url, "AWS_REGION": "us-east-1"}
+        looked = source(url, variables=variables)
+        assert isinstance(looked, LookedUpSource)
+        with ffbind.open(looked) as video:
+            assert picture_hash(video[0]) == picture_hash(near[0])
+        assert len(counted.endpoint.exchanges) == opening
+        counted.endpoint.settle()
+        first = counted.endpoint.exchanges[0]
+        assert first.request.span == (0, HEAD_BYTES - 1)
+        held = len(looked.held(0, HEAD_BYTES))
+        assert held == bytes_of_use(data[:held]) < HEAD_BYTES
+        assert looked.brought in (held, HEAD_BYTES), "the rest was drained, or the connection closed"
+        assert held <= first.sent <= HEAD_BYTES
+        # Whatever became of that connection, the next read is right.
+        assert looked.read_at(held - 10, 100) == padded(data)[held - 10 : held + 90]
+
+
+def padded(data: bytes) -> bytes:
+    """Give the bytes of a video with a box behind it, so that it is longer than what a look asks for."""
+    return data + struct.pack(">I4s", 8 + (4 << 20), b"free") + bytes(4 << 20)
+
+
 def test_iterating_costs_each_byte_once(storage: S3Storage, far: Path) -> None:
-    source = ObjectSource(storage, storage.stat("far.mp4"))
+    source = ObjectSource(storage, Look(storage.stat("far.mp4")))
     with ffbind.open(source) as video:
         count = storage.requests
         assert sum(1 for _ in video) == 10 * GOP
@@ -132,7 +171,7 @@ def test_stepping_at_30_frames_a_second_waits_for_nothing_after_the_first_gop(
 ) -> None:
     with run_faulty(minio, latency=0.02) as slow:
         storage = slow.store.storage(bucket)
-        source = ObjectSource(storage, storage.stat("far.mp4"))
+        source = ObjectSource(storage, Look(storage.stat("far.mp4")))
         with ffbind.open(source) as video:
             waits = []
             for place in range(GOP, 5 * GOP):

@@ -225,6 +225,7 @@ async def test_sums_are_the_counters_of_a_real_store(
         async with asking(bucket_settings(counted.store, bucket), table, connect) as client:
             storage = client.fetcher._storage
             assert isinstance(storage, S3Storage)
+            counted.endpoint.settle()  # what comes behind the first bytes may still do so
             requests, sent = storage.requests, counted.endpoint.sent
             for place in (95, 200, 155, *range(10, 50), 7, 290, *range(160, 130, -1)):
                 await client.ask(place)
@@ -244,12 +245,12 @@ async def test_each_try_is_a_request(minio: Store, far: Path, table: Table, conn
             requests = storage.requests
             kinds = (Kind.RESET, Kind.SLOW_DOWN, Kind.SHORT_BODY)
             counted.endpoint.plan = by_chance(8, 0.3, late=0, kinds=kinds)
-            for place in range(5, 300, 30):
+            for place in range(35, 300, 30):
                 answer = await client.ask(place)
                 assert answer["requests"] >= 1
             assert counted.endpoint.broken
             last = await client.settled(275)
-            assert client.requests + last["ahead_requests"] == storage.requests - requests > 11
+            assert client.requests + last["ahead_requests"] == storage.requests - requests > 10
 
 
 async def test_the_latency_of_the_store_is_in_fetch(

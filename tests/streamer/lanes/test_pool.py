@@ -18,7 +18,7 @@ from ffbind.index import VideoIndex
 from streamer.fetcher import Ahead, Fetcher, threads_for
 from streamer.lanes import process
 from streamer.lanes.pool import Failure, LanePool, LaneStartError, LaneVideo, Outcome
-from streamer.storage import LocalStorage, ObjectInfo, ObjectSource
+from streamer.storage import LocalStorage, Look, ObjectInfo, ObjectSource
 from streamer.videos import read_index_of
 
 
@@ -28,7 +28,7 @@ def keep_nothing(path: str, index: VideoIndex) -> None:
 
 def table_of(storage: LocalStorage, info: ObjectInfo) -> bytes:
     """Read a table as the server does."""
-    return read_index_of(ObjectSource(storage, info), info.path, keep_nothing).packed
+    return read_index_of(ObjectSource(storage, Look(info)), info.path, keep_nothing).packed
 
 
 class Work:

@@ -6,7 +6,7 @@ import pytest
 from stores import Place
 
 from ffbind.errors import SourceChangedError, SourceError
-from streamer.storage import BadPathError, NotFoundError, ObjectSource, S3Storage, StorageError
+from streamer.storage import BadPathError, Look, NotFoundError, ObjectSource, S3Storage, StorageError
 
 DATA = bytes(range(256)) * 4
 
@@ -64,7 +64,7 @@ def test_places_are_those_of_one_object_each(place: Place) -> None:
 
 def test_as_a_source(place: Place) -> None:
     place.put("a.mp4", DATA)
-    source = ObjectSource(place.storage, place.storage.stat("a.mp4"))
+    source = ObjectSource(place.storage, Look(place.storage.stat("a.mp4")))
     assert source.read_ranges([(1, 2), (255, 2)]) == [b"\x01\x02", b"\xff\x00"]
 
 

@@ -21,10 +21,10 @@ from stores import Store, bucket_of, publish
 import ffbind
 from ffbind.errors import SourceChangedError, SourceError
 from streamer.storage import ForbiddenError, HttpSource, NotFoundError, Patience, ReadForbiddenError
-from streamer.storage.base import HEAD_BYTES
 from streamer.storage.ranged import _trust
 
 DATA = random.Random(2).randbytes(300_000)
+HEAD = 64 << 10  # what is read at first of what is no MP4
 QUICK = Patience(tries=2, pause=0.01, read_timeout=1.0, connect_timeout=1.0)
 
 
@@ -52,13 +52,13 @@ def test_one_request_to_open_and_one_for_each_read(endpoint: FaultyEndpoint, buc
     assert source.size == len(DATA)
     assert source.identity
     assert source.requests == len(endpoint.exchanges) == 1
-    assert source.read_ranges([(5, HEAD_BYTES), (len(DATA) - 3, 100)]) == [
-        DATA[5 : 5 + HEAD_BYTES],
+    assert source.read_ranges([(5, HEAD), (len(DATA) - 3, 100)]) == [
+        DATA[5 : 5 + HEAD],
         DATA[-3:],
     ]
     assert source.requests == len(endpoint.exchanges) == 3
     assert source.read_at(len(DATA), 5) == source.read_at(3, 0) == b""
-    assert source.read_at(5, HEAD_BYTES - 5) == DATA[5:HEAD_BYTES], "it came with the look"
+    assert source.read_at(5, HEAD - 5) == DATA[5:HEAD], "it came with the look"
     assert source.requests == 3
 
 
@@ -67,7 +67,7 @@ def test_opening_that_breaks_is_read_on_from_there(endpoint: FaultyEndpoint, buc
     endpoint.plan = in_turn(Fault(kind, after=1234))
     source = HttpSource(f"{endpoint.url}/{bucket}/a%20b.mp4", patience=QUICK)
     assert source.requests == 2
-    assert source.read_at(0, HEAD_BYTES) == DATA[:HEAD_BYTES]
+    assert source.read_at(0, HEAD) == DATA[:HEAD]
     assert source.requests == 2
 
 
@@ -76,9 +76,9 @@ def test_what_breaks_is_read_on_from_there(endpoint: FaultyEndpoint, bucket: str
     source = HttpSource(f"{endpoint.url}/{bucket}/a%20b.mp4", patience=QUICK)
     endpoint.exchanges.clear()
     endpoint.plan = in_turn(Fault(kind, after=1234))
-    assert source.read_at(1000, 200_000) == DATA[1000:201_000]
+    assert source.read_at(HEAD, 200_000) == DATA[HEAD : HEAD + 200_000]
     broke = 1234 if kind in (Kind.SHORT_BODY, Kind.RESET_BODY, Kind.STALL) else 0
-    assert endpoint.spans == [(1000, 200_999), (1000 + broke, 200_999)]
+    assert endpoint.spans == [(HEAD, HEAD + 199_999), (HEAD + broke, HEAD + 199_999)]
 
 
 @pytest.mark.parametrize("conditional", [True, False])
@@ -89,7 +89,7 @@ def test_a_file_that_is_replaced_is_told(
     put(minio, bucket, DATA[::-1])
     endpoint.plan = in_turn(None if conditional else Fault(Kind.UNCONDITIONAL))
     with pytest.raises(SourceChangedError):
-        source.read_at(0, HEAD_BYTES + 1)
+        source.read_at(0, HEAD + 1)
     assert endpoint.exchanges[-1].status == (412 if conditional else 206)
 
 
@@ -121,7 +121,7 @@ def test_what_is_refused_later_is_told_as_what_stays(minio: Store, bucket: str) 
     source = HttpSource(f"{minio.endpoint}/{bucket}/a%20b.mp4", patience=QUICK)
     minio.admin().delete_bucket_policy(bucket_name=bucket)
     with pytest.raises(ReadForbiddenError) as caught:
-        source.read_at(0, HEAD_BYTES + 1)
+        source.read_at(0, HEAD + 1)
     assert caught.value.code == "forbidden"
     assert source.requests == 2
 
@@ -208,7 +208,7 @@ def test_without_a_strong_etag_the_date_of_the_last_change_is_held_to(
         assert source.read_at(9, 4) == DATA[9:13]
         Handler.headers_of = (LATER,)
         with pytest.raises(SourceChangedError):
-            source.read_at(9, HEAD_BYTES)
+            source.read_at(9, HEAD)
 
 
 def test_a_server_that_gives_nothing_to_tell_versions_by_is_refused() -> None:

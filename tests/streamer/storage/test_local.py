@@ -12,6 +12,7 @@ from streamer.storage import (
     BadPathError,
     ForbiddenError,
     LocalStorage,
+    Look,
     NotFoundError,
     ObjectSource,
     PathIsNotVideoError,
@@ -49,7 +50,7 @@ def test_an_index_made_from_the_file_fits_the_object(root: Path) -> None:
 
 def test_as_a_source(root: Path) -> None:
     storage = LocalStorage(root)
-    source = ObjectSource(storage, storage.stat("videos/a.mp4"))
+    source = ObjectSource(storage, Look(storage.stat("videos/a.mp4")))
     assert source.read_ranges([(1, 2), (255, 2)]) == [b"\x01\x02", b"\xff\x00"]
 
 

@@ -61,9 +61,10 @@ def test_a_look_brings_the_first_bytes_with_one_request(request: pytest.FixtureR
     storage = running.storage(bucket)
     for most, head in ((4, b"0123"), (10, b"0123456789"), (100, b"0123456789")):
         before = storage.requests
-        assert storage.look("full.mp4", most) == (storage.stat("full.mp4"), head)
+        looked = storage.look("full.mp4", most)
+        assert (looked.info, looked.head) == (storage.stat("full.mp4"), head)
         assert storage.requests == before + 2
-    assert storage.look("empty.mp4", 100) == (storage.stat("empty.mp4"), b"")
+    assert storage.look("empty.mp4", 100) == (storage.stat("empty.mp4"), b"", None)
     with pytest.raises(NotFoundError, match=r"Video not found: none\.mp4"):
         storage.look("none.mp4", 100)
 
