@@ -12,7 +12,7 @@ import typer
 
 from ffbind.sources import Source, SourceLike
 from streamer.storage import LookedUpSource, is_bucket_url, is_url, source
-from streamer.storage.ranged import requests_sent
+from streamer.storage.connections import requests_sent
 
 if TYPE_CHECKING:
     from ffbind.index import VideoIndex

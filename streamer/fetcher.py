@@ -20,7 +20,7 @@ from ffbind.pieces import Piece, Pieces, cut, join_ranges
 
 from .messages import Code
 from .storage import ObjectInfo, Storage
-from .storage.ranged import requests_sent
+from .storage.connections import requests_sent
 
 __all__ = ["Ahead", "DroppedError", "Fetcher", "Spent", "threads_for"]
 

@@ -16,10 +16,10 @@ from .base import (
     StorageError,
     check_path,
 )
+from .connections import Patience
 from .http import HttpSource
 from .indexes import INDEX_SUFFIX, IndexFolder, SavedIndexes, beside, default_folder, load_if_there
 from .local import LocalStorage
-from .ranged import Patience
 from .s3 import S3Options, S3OptionsError, S3Storage, WritableS3Storage
 from .url import bucket_and_key, is_bucket_url, is_url, place_of, saved_index, source
 

@@ -13,7 +13,8 @@ from ffbind.errors import ArgumentError, SourceError
 from ffbind.isobmff import bytes_of_use
 
 from .base import HEAD_BYTES, ForbiddenError, LookedUpSource, NotFoundError, ReadForbiddenError, StorageError
-from .ranged import Patience, Pool, Refused, Version, explain_fault, may_pass, read_head, read_range, tried
+from .connections import Patience, Pool, Refused
+from .ranged import Version, explain_fault, may_pass, read_head, read_range, tried
 
 __all__ = ["HttpSource"]
 

@@ -1,8 +1,7 @@
-"""Reads over HTTP that end in the right bytes or in one error: the pool, the tries, and a range held to one version."""
+"""Reads over HTTP that end in the right bytes or in one error: the tries, and a range held to one version."""
 
 from __future__ import annotations
 
-import functools
 import random
 import re
 import ssl
@@ -10,16 +9,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
-import urllib3
 from urllib3.exceptions import (
     HTTPError,
     IncompleteRead,
     LocationValueError,
-    MaxRetryError,
     NameResolutionError,
     ProtocolError,
+    ProxyError,
     ReadTimeoutError,
     SSLError,
 )
@@ -28,11 +26,10 @@ from urllib3.response import BaseHTTPResponse
 
 from ffbind.errors import SourceChangedError, SourceError
 
+from .connections import Patience, Refused
+
 __all__ = [
     "Head",
-    "Patience",
-    "Pool",
-    "Refused",
     "Rest",
     "Version",
     "content_range",
@@ -40,21 +37,17 @@ __all__ = [
     "may_pass",
     "read_head",
     "read_range",
-    "requests_sent",
     "tried",
 ]
 
 CHUNK = 256 * 1024
 FIRST_LOOK = 4 * 1024  # bytes after which a look may know how many more are of use
 STALL_BYTES = 16 * 1024  # a body that brings less than this in the seconds of the read timeout stands still
-ERROR_BODY = 64 * 1024
 LONGEST_PAUSE = 2.0  # seconds between two tries
-_PASSING = frozenset({408, 429, 500, 502, 503, 504})
 # With which an object is not what it was. versitygw answers 404 to a key that it does not know, too.
 _GONE_CODES = frozenset(
     {"", "NoSuchKey", "NoSuchVersion", "NoSuchBucket", "PreconditionFailed", "InvalidRange"}
 )
-_PASSING_CODES = frozenset({"InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown"})
 
 # What broke, in words: the first kind that fits, so particular ones stand before those that they are kinds of.
 _FAULTS: tuple[tuple[type[Exception], str], ...] = (
@@ -63,108 +56,14 @@ _FAULTS: tuple[tuple[type[Exception], str], ...] = (
     (NameResolutionError, "its host name is not known"),
     (PoolTimeoutError, "no connection could be made in time"),
     (ProtocolError, "it broke the connection"),
+    (ProxyError, "the proxy that the environment names does not lead to it"),
 )
 
 T = TypeVar("T")
 
-_thread = threading.local()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long a store is waited for, and how often it is asked."""
-
-    connections: int = 16
-    """Connections that are kept open; more are made while they are all busy, and closed afterwards."""
-    connect_timeout: float = 5.0
-    """Seconds until a connection stands."""
-    read_timeout: float = 10.0
-    """Seconds without a byte, or with next to none, until an answer counts as broken."""
-    tries: int = 5
-    """Times that one read is asked for; after a body that broke, from the byte where it did."""
-    pause: float = 0.1
-    """Seconds before the second try, doubled before each later one and spread by half at random."""
-
-
-class Refused(Exception):  # an answer, not a fault of the program
-    """A status other than success. `code`: the word that S3 gives with it, empty where there is none."""
-
-    def __init__(self, status: int, code: str, headers: Mapping[str, str]) -> None:
-        super().__init__(f"status {status}" + (f", {code}" if code else ""))
-        self.status = status
-        self.code = code
-        self.headers = headers
-
-    @property
-    def passing(self) -> bool:
-        """True where the same request may succeed in a moment."""
-        return self.status in _PASSING or self.code in _PASSING_CODES
-
 
 class Broken(Exception):
     """An answer that is not what was asked for, though the object is the right one: to be asked again."""
-
-
-class Pool(urllib3.PoolManager):
-    """Connections to stores. Answers other than success are raised as `Refused`; nothing is tried again in here.
-
-    Redirects are followed only where `redirects` says so: a signed request goes to no other place. `requests` counts
-    what was sent.
-    """
-
-    def __init__(self, patience: Patience, *, redirects: int = 0) -> None:
-        super().__init__(
-            maxsize=patience.connections,
-            timeout=urllib3.Timeout(connect=patience.connect_timeout, read=patience.read_timeout),
-            retries=urllib3.Retry(
-                total=None, connect=0, read=0, status=0, other=0, redirect=redirects, raise_on_redirect=False
-            ),
-        )
-        self._redirect = redirects > 0
-        self._lock = threading.Lock()
-        self.requests = 0
-
-    def _new_pool(
-        self, scheme: str, host: str, port: int, request_context: dict[str, Any] | None = None
-    ) -> urllib3.HTTPConnectionPool:
-        context = dict(self.connection_pool_kw if request_context is None else request_context)
-        if scheme == "https":
-            context["ssl_context"] = _trust()
-        return super()._new_pool(scheme, host, port, context)
-
-    def urlopen(  # type: ignore[override]
-        self, method: str, url: str, redirect: bool = True, **options: Any
-    ) -> BaseHTTPResponse:
-        with self._lock:
-            self.requests += 1
-        _thread.requests = requests_sent() + 1
-        try:
-            response = super().urlopen(method, url, redirect=redirect and self._redirect, **options)
-        except MaxRetryError as error:
-            # What broke is inside, and says more: whether to try again, and what to tell.
-            raise error.reason or error from None
-        if response.status in (200, 204, 206):
-            return response
-        try:
-            # With the body already read (preload_content), `data` holds it.
-            body = response.data if options.get("preload_content", True) else response.read(ERROR_BODY)
-        except HTTPError:
-            body = b""
-        finally:
-            response.close()
-        found = re.search(rb"<Code>([A-Za-z]{1,64})</Code>", body)
-        raise Refused(response.status, found[1].decode() if found else "", response.headers)
-
-
-@functools.cache
-def _trust() -> ssl.SSLContext:
-    """Load the system's certificates, once: that takes longer than everything else before the first request."""
-    return ssl.create_default_context()
-
-
-def requests_sent() -> int:
-    """Count the requests that the calling thread has sent so far, each try of its own: before and after a read, what that took."""
-    return getattr(_thread, "requests", 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,12 +40,10 @@ from .base import (
     check_path,
     too_large,
 )
+from .connections import Patience, Pool, Refused
 from .profiles import ProfileError, from_profile
 from .ranged import (
     Head,
-    Patience,
-    Pool,
-    Refused,
     Version,
     content_range,
     explain_fault,

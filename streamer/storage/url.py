@@ -13,9 +13,9 @@ from ffbind.index import VideoIndex
 from ffbind.sources import FileSource, Source
 
 from .base import HEAD_BYTES, Look, ObjectInfo, ObjectSource
+from .connections import Patience
 from .http import HttpSource
 from .indexes import INDEX_SUFFIX, IndexFolder, beside, default_folder, load_if_there
-from .ranged import Patience
 from .s3 import S3Options, S3Storage
 
 __all__ = ["bucket_and_key", "is_bucket_url", "is_url", "place_of", "saved_index", "source"]

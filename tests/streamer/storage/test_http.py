@@ -21,7 +21,7 @@ from stores import Store, bucket_of, publish
 import ffbind
 from ffbind.errors import SourceChangedError, SourceError
 from streamer.storage import ForbiddenError, HttpSource, NotFoundError, Patience, ReadForbiddenError
-from streamer.storage.ranged import _trust
+from streamer.storage.connections import trust
 
 DATA = random.Random(2).randbytes(300_000)
 HEAD = 64 << 10  # what is read at first of what is no MP4
@@ -259,14 +259,14 @@ def test_certificates_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(certificate, key)
-    _trust.cache_clear()
+    trust.cache_clear()
     try:
         with serving(Handler, server_side) as url:
             assert url.startswith("https://")
             with pytest.raises(SourceError, match="certificate"):
                 HttpSource(f"{url}/file", patience=QUICK)
             monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-            _trust.cache_clear()
+            trust.cache_clear()
             assert HttpSource(f"{url}/file", patience=QUICK).read_at(9, 4) == DATA[9:13]
     finally:
-        _trust.cache_clear()
+        trust.cache_clear()
