@@ -49,10 +49,17 @@ def unpack_columns(
         raise CorruptError("its tables are not as long as its header says")
     columns, start = [], 0
     for width, length in zip(widths, lengths, strict=True):
-        zigzag = np.zeros((length, 8), dtype=np.uint8)
-        end = start + width * length
-        zigzag[:, :width] = np.frombuffer(planes, np.uint8, end - start, start).reshape(width, length).T
-        numbers = zigzag.view("<u8").reshape(length).astype(np.uint64, copy=False)
-        columns.append((numbers >> np.uint64(1)).view(np.int64) ^ -(numbers & np.uint64(1)).view(np.int64))
-        start = end
+        columns.append(_unzigzag(np.frombuffer(planes, np.uint8, width * length, start), width, length))
+        start += width * length
     return columns
+
+
+def _unzigzag(planes: NDArray[np.uint8], width: int, length: int) -> NDArray[np.int64]:
+    if width == 0:
+        return np.zeros(length, dtype=np.int64)
+    zigzag = planes[:length].astype(np.uint64)
+    for place in range(1, width):
+        zigzag |= planes[place * length : (place + 1) * length].astype(np.uint64) << np.uint64(8 * place)
+    negative = -(zigzag & np.uint64(1)).view(np.int64)
+    zigzag >>= np.uint64(1)
+    return zigzag.view(np.int64) ^ negative

@@ -60,13 +60,13 @@ def from_residuals(
     CorruptError where the presentation names rows that are not there; all else is for `check_columns`.
     """
     found: dict[str, NDArray[Any]] = dict(zip(RESIDUALS, residuals, strict=True))
-    found["offset"] = np.cumsum(found["offset"] + _shifted(found["size"]))
-    found["duration"] = np.cumsum(found["duration"])
-    found["dts"] = np.cumsum(found["dts"] + _shifted(found["duration"]))
+    found["offset"] = _summed(found["offset"] + _shifted(found["size"]))
+    found["duration"] = _summed(found["duration"])
+    found["dts"] = _summed(found["dts"] + _shifted(found["duration"]))
     found["pts"] = found["pts"] + found["dts"]
     for name in ("entry", "irap", "edit", "start"):
-        found[name] = np.cumsum(found[name])
-    found["row"] = np.cumsum(found["row"] + 1)
+        found[name] = _summed(found[name])
+    found["row"] = _summed(found["row"] + 1)
     if not all_within(found["row"], 0, rows - 1):
         raise malformed("a frame shown is of a sample that is not there")
     found["start"] = found["start"] + found["pts"][found["row"]]
@@ -75,6 +75,11 @@ def from_residuals(
         {name: found[name] for name in dtype.names or ()} for dtype in (SAMPLE_DTYPE, PRESENTATION_DTYPE)
     )
     return samples, presentation
+
+
+def _summed(column: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give for each row the sum of all up to it."""
+    return np.cumsum(column) if column.any() else column
 
 
 def _shifted(column: NDArray[np.int64]) -> NDArray[np.int64]:
