@@ -8,11 +8,12 @@ import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
+from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import HTTPError, MaxRetryError
 from urllib3.response import BaseHTTPResponse
 
@@ -62,8 +63,8 @@ class Pool(urllib3.PoolManager):
     """Connections to stores. Answers other than success are raised as `Refused`; nothing is tried again in here.
 
     Proxies are those that the environment names (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, in either case) when it is made.
-    Redirects are followed only where `redirects` says so: a signed request goes to no other place. `requests` counts
-    what was sent.
+    One that cannot be used raises ArgumentError. Redirects are followed only where `redirects` says so: a signed request goes to no
+    other place. `requests` counts what was sent.
     """
 
     def __init__(self, patience: Patience, *, redirects: int = 0) -> None:
@@ -77,8 +78,11 @@ class Pool(urllib3.PoolManager):
         super().__init__(**self._settings)
         self._redirect = redirects > 0
         self._lock = threading.Lock()
-        self._proxies = getproxies()
-        self._through: dict[str, urllib3.ProxyManager] = {}
+        named = getproxies()
+        self._proxies = {
+            scheme: _Proxy.named(named[scheme]) for scheme in ("http", "https", "all") if named.get(scheme)
+        }
+        self._through: dict[_Proxy, urllib3.ProxyManager] = {}
         self.requests = 0
 
     def _new_pool(
@@ -115,41 +119,44 @@ class Pool(urllib3.PoolManager):
         raise Refused(response.status, found[1].decode() if found else "", response.headers)
 
     def _proxy_of(self, url: str) -> urllib3.ProxyManager | None:
-        """Give the proxy that a request goes through, None for none. ArgumentError where what names it cannot be used."""
+        """Give the way to a proxy that a request goes through, None for none."""
         parts = urlsplit(url)
-        address = self._proxies.get(parts.scheme) or self._proxies.get("all")
-        if not address or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        proxy = self._proxies.get(parts.scheme) or self._proxies.get("all")
+        if proxy is None or proxy_bypass(parts.netloc.rpartition("@")[2]):
             return None
         with self._lock:
-            if address not in self._through:
-                self._through[address] = _proxy(address, **self._settings)
-            return self._through[address]
+            if proxy not in self._through:
+                self._through[proxy] = urllib3.ProxyManager(
+                    proxy.url, proxy_headers=proxy.headers(), ssl_context=trust(), **self._settings
+                )
+            return self._through[proxy]
 
 
-def _proxy(address: str, **settings: Any) -> urllib3.ProxyManager:
-    """Give the way through a proxy; name and password may stand in its address, and are in no error."""
-    wrong = ArgumentError(
-        "the proxy that the environment names (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) is none: write http://HOST:PORT or "
-        "https://HOST:PORT, or name the store in NO_PROXY"
-    )
-    try:
-        parts = urlsplit(address if "://" in address else f"http://{address}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise wrong from None
-    if not host or parts.scheme not in ("http", "https"):
-        raise wrong
-    headers = None
-    if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers = urllib3.make_headers(proxy_basic_auth=pair)
-    place = f"[{host}]" if ":" in host else host
-    return urllib3.ProxyManager(
-        f"{parts.scheme}://{place}:{port or (443 if parts.scheme == 'https' else 80)}",
-        proxy_headers=headers,
-        ssl_context=trust(),
-        **settings,
-    )
+class _Proxy(NamedTuple):
+    """A proxy; `pair`: name and password for it, empty where it wants none."""
+
+    url: str
+    pair: str
+
+    @classmethod
+    def named(cls, address: str) -> _Proxy:
+        """Read the address of a proxy, which may be without scheme. ArgumentError, without what is in it."""
+        try:
+            parts = urlsplit(address if "://" in address else f"http://{address}")
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = port = None
+        if not host or parts.scheme not in ("http", "https"):
+            raise ArgumentError(
+                "the proxy that the environment names (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) cannot be used: write http://HOST:PORT or "
+                "https://HOST:PORT, or take the variable away"
+            )
+        place = f"[{host}]" if ":" in host else host
+        pair = "" if parts.username is None else f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        return cls(f"{parts.scheme}://{place}:{port or (443 if parts.scheme == 'https' else 80)}", pair)
+
+    def headers(self) -> HTTPHeaderDict | None:
+        return HTTPHeaderDict(urllib3.make_headers(proxy_basic_auth=self.pair)) if self.pair else None
 
 
 @functools.cache

@@ -25,7 +25,7 @@ from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import HTTPError, ProtocolError
 from urllib3.response import BaseHTTPResponse
 
-from ffbind.errors import FFbindError, SourceError
+from ffbind.errors import ArgumentError, FFbindError, SourceError
 from ffbind.isobmff import bytes_of_use
 
 from .base import (
@@ -184,13 +184,16 @@ class S3Storage:
 
     A key is the prefix and the path as it is. An object is pinned by its ETag: every range carries it in If-Match, and
     every answer is compared with it. Raises S3OptionsError where the environment has half of the credentials, or names a
-    profile that is not there.
+    profile that is not there, or a proxy that cannot be used.
     """
 
     def __init__(self, options: S3Options) -> None:
         self._options = options
         self._prefix = options.key_prefix
-        self._pool = Pool(options.patience)
+        try:
+            self._pool = Pool(options.patience)
+        except ArgumentError as error:
+            raise S3OptionsError("endpoint", str(error)) from None
         self._where = options.endpoint.rstrip("/") or "Amazon S3"
         provider = _provider(options)
         self.anonymous = provider is None

@@ -22,7 +22,7 @@ import pytest
 from stores import Store, bucket_of, publish
 
 from ffbind.errors import ArgumentError, SourceError
-from streamer.storage import HttpSource, Patience, source
+from streamer.storage import HttpSource, Patience, S3Options, S3OptionsError, S3Storage, source
 from streamer.storage.connections import trust
 
 DATA = bytes(range(256)) * 1000
@@ -112,6 +112,8 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Proxy]]:
     class Mine(Proxy):
         seen: ClassVar[list[str]] = []
 
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -200,9 +202,17 @@ def test_https_goes_through_a_tunnel(
 def test_what_is_no_proxy_is_told(proxy: type[Proxy], monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("HTTP_PROXY", address)
     with pytest.raises(
-        ArgumentError, match=r"the proxy that the environment names .* is none: write"
+        ArgumentError, match=r"the proxy that the environment names .* cannot be used: write"
     ) as caught:
         HttpSource("http://store.example/a.mp4", patience=QUICK)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_bucket_says_which_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "socks5://me:secret@127.0.0.1:1")
+    with pytest.raises(S3OptionsError, match="the proxy that the environment names") as caught:
+        S3Storage(S3Options(bucket="videos", endpoint="http://127.0.0.1:1"))
+    assert caught.value.name == "endpoint"
     assert "secret" not in str(caught.value)
 
 
