@@ -19,7 +19,10 @@ from urllib3.response import BaseHTTPResponse
 
 from ffbind.errors import ArgumentError
 
-__all__ = ["Patience", "Pool", "Refused", "requests_sent", "trust"]
+__all__ = ["PROXY_REFUSED", "Patience", "Pool", "Refused", "requests_sent", "trust"]
+
+PROXY_REFUSED = "the proxy that the environment names wants a name and a password that it knows: http://NAME:PASSWORD@HOST:PORT"
+"""What status 407 says."""
 
 ERROR_BODY = 64 * 1024
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})

@@ -13,7 +13,7 @@ from ffbind.errors import ArgumentError, SourceError
 from ffbind.isobmff import bytes_of_use
 
 from .base import HEAD_BYTES, ForbiddenError, LookedUpSource, NotFoundError, ReadForbiddenError, StorageError
-from .connections import Patience, Pool, Refused
+from .connections import PROXY_REFUSED, Patience, Pool, Refused
 from .ranged import Version, explain_fault, may_pass, read_head, read_range, tried
 
 __all__ = ["HttpSource"]
@@ -138,6 +138,8 @@ class HttpSource(LookedUpSource):
             return SourceError(f"{self.name} could not be read: {explain_fault(error)}; {advice}")
         if error.status in (401, 403):
             return ReadForbiddenError(self._refusal(error))
+        if error.status == 407:
+            return SourceError(f"{self.name} could not be read: {PROXY_REFUSED}")
         advice = "try again" if error.passing else "is the URL that of a file?"
         return SourceError(f"{self.name}: its server answered status {error.status}; {advice}")
 

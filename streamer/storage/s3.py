@@ -40,7 +40,7 @@ from .base import (
     check_path,
     too_large,
 )
-from .connections import Patience, Pool, Refused
+from .connections import PROXY_REFUSED, Patience, Pool, Refused
 from .profiles import ProfileError, from_profile
 from .ranged import (
     Head,
@@ -403,6 +403,8 @@ class S3Storage:
             return NotFoundError(f"There is no bucket {bucket} at {self._where}")
         if error.status == 404:
             return NotFoundError(f"Video not found: {path}")
+        if error.status == 407:
+            return SourceError(f"{self._where} could not be read: {PROXY_REFUSED}")
         if error.status in (301, 307, 308):
             return ForbiddenError(f"{self._where} refused the request: {_KEY_CODES['PermanentRedirect']}")
         if error.status in (401, 403):
