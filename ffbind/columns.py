@@ -60,9 +60,7 @@ PRESENTATION_DTYPE = np.dtype([("row", "<i4"), ("edit", "<u4"), ("start", "<i8")
 """One row for each frame shown, in presentation order: its sample's row, its edit, its start."""
 
 _MAX_ROWS = 2**31 - 1
-_ROWS_AT_ONCE = (
-    4096  # of a table that is written column by column: they stay in the processor's cache meanwhile
-)
+_ROWS_AT_ONCE = 4096  # of a table that is written by column: they stay in the processor's cache
 _TIME_LIMIT = 2**62
 _KINDS = np.zeros(256, dtype=bool)
 _KINDS[[kind.value for kind in Kind]] = True

@@ -93,7 +93,6 @@ class VideoIndex:
       composition offsets (`pts` is `dts` then), and where two frames shown at one time prove them wrong. Then
       only the stream itself knows the order; see `with_display_order`.
     - `framing`: how the bytes of a sample lie in the file
-    - `columns`, for making one only: samples and presentation by column, where they are at hand; checking them is faster
     """
 
     samples: StructuredArray
@@ -108,16 +107,17 @@ class VideoIndex:
     has_composition_times: bool
     framing: Framing = LENGTH_PREFIXED
     _source: SourceLike | None = field(default=None, repr=False)
-    columns: InitVar[tuple[ColumnMap, ColumnMap] | None] = None
+    _columns: InitVar[tuple[ColumnMap, ColumnMap] | None] = None
+    """Samples and presentation by column, where whoever makes one has them: checking them is faster."""
     order: NDArray[np.int32] = field(init=False, repr=False)
     starts: NDArray[np.int64] = field(init=False, repr=False)
     _by_offset: NDArray[np.intp] = field(init=False, repr=False)
     _sorted_offsets: NDArray[np.uint64] = field(init=False, repr=False)
 
-    def __post_init__(self, columns: tuple[ColumnMap, ColumnMap] | None) -> None:
+    def __post_init__(self, _columns: tuple[ColumnMap, ColumnMap] | None) -> None:
         """Check that all numbers are in range (CorruptError), and prepare the look-up by offset."""
         _check_facts(self)
-        samples, presentation = columns or (as_columns(self.samples), as_columns(self.presentation))
+        samples, presentation = _columns or (as_columns(self.samples), as_columns(self.presentation))
         check_columns(samples, presentation, len(self.entries))
         for array in (self.samples, self.presentation):
             array.flags.writeable = False
@@ -469,7 +469,7 @@ class VideoIndex:
             framing=LENGTH_PREFIXED
             if version == _JSON_VERSION
             else _framing_from_json(header.get("framing")),
-            columns=(samples, presentation),
+            _columns=(samples, presentation),
         )
 
 

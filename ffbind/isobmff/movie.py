@@ -211,7 +211,7 @@ def _build(
         identity=source.identity,
         track_id=track.track_id,
         has_composition_times=columns.has_composition and _all_differ(columns.pts, shown["row"]),
-        columns=(samples, shown),
+        _columns=(samples, shown),
     )
 
 

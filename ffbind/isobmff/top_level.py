@@ -31,6 +31,7 @@ _NEXT_HEADERS = 64  # read with moov, so that it is known what stands behind it
 _FIRST_SAMPLE = (
     256 << 10
 )  # read with moov of a source that is far, where media may follow: a camera's key frame
+_BOXES_OF_USE = 32  # looked at for moov or mdat, in what is read before more is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,9 @@ def bytes_of_use(head: bytes | bytearray | memoryview) -> int:
     the media does not. What is no ISO-BMFF file is read whole or not at all, so its first bytes do for telling which it is.
     """
     position = 0
-    while len(head) - position >= 16:
+    for _ in range(_BOXES_OF_USE):
+        if len(head) - position < 16:
+            return max(position + 16, _WINDOW)
         length = int.from_bytes(head[position : position + 4], "big")
         box_type = bytes(head[position + 4 : position + 8])
         if length == 1:
@@ -85,9 +88,9 @@ def bytes_of_use(head: bytes | bytearray | memoryview) -> int:
         if box_type == b"moov":
             return max(position + length + _FIRST_SAMPLE, _WINDOW)
         if box_type == b"mdat" or length < 8:
-            return max(position + _FIRST_SAMPLE, _WINDOW)
+            break
         position += length
-    return max(position + 16, _WINDOW)
+    return max(position + _FIRST_SAMPLE, _WINDOW)
 
 
 def walk_top_level(source: Source, limits: Limits) -> TopLevel:

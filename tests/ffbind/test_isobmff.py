@@ -508,6 +508,8 @@ def test_how_much_of_the_start_is_of_use(clip: Clip) -> None:
     assert told(front + table + bytes(5_000_000), 16) == len(front) + 5_000_000 + (256 << 10)
     for nothing in (b"", b"\x1aE\xdf\xa3" + bytes(5000), box(b"ftyp", b"isom"), bytes(100)):
         assert bytes_of_use(nothing) == 64 << 10
+    many = box(b"ftyp", b"isom") + box(b"free") * 100_000
+    assert 64 << 10 < told(many, 16) <= len(many) // 2, "not every one of them is looked at"
     endless = box(b"ftyp", b"isom") + struct.pack(">I4s", 0, b"skip") + bytes(8)
     assert bytes_of_use(endless) == 12 + (256 << 10)
 
