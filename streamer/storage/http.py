@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import time
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -52,7 +53,9 @@ class HttpSource(LookedUpSource):
             self._headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
         self._patience = patience or Patience()
         self._pool = Pool(self._patience, redirects=REDIRECTS)
+        began = time.monotonic()
         self._version, looked = tried(self._look, self._patience, self._describe_opening)
+        waited = time.monotonic() - began
         condition = "If-Match" if self._version.header == "etag" else "If-Unmodified-Since"
         quote = '"' if self._version.header == "etag" else ""
         self._condition = {condition: f"{quote}{self._version.validator}{quote}"}
@@ -62,7 +65,7 @@ class HttpSource(LookedUpSource):
             return looked.pop() if looked else self._ask(offset, length)
 
         self._head, self._rest = read_head(
-            self._version, HEAD_BYTES, ask, self._patience, self._describe, bytes_of_use
+            self._version, HEAD_BYTES, ask, self._patience, self._describe, bytes_of_use, waited
         )
 
     @property

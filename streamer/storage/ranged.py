@@ -157,14 +157,15 @@ def read_head(
     patience: Patience,
     describe: Callable[[Exception], SourceError],
     of_use: Callable[[bytes], int] | None = None,
+    waited: float = 0.0,
 ) -> Head:
     """Read the first bytes of one version of an object as `read_range` does, at most `most`.
 
     `of_use` says how many of them are of use, given the first ones, and more than it was given where it cannot tell yet. The rest of
     the answer is not waited for: it comes in the background where that takes no longer than an answer takes to begin, so that the
-    connection can be used again, which is closed otherwise.
+    connection can be used again, which is closed otherwise. `waited`: seconds until the answer began that `ask` gives first.
     """
-    reading = _Reading(version, 0, most, ask, patience.read_timeout, of_use)
+    reading = _Reading(version, 0, most, ask, patience.read_timeout, of_use, waited)
     return Head(reading.read(patience, describe), reading.rest)
 
 
@@ -179,12 +180,14 @@ class _Reading:
         ask: Ask,
         timeout: float,
         of_use: Callable[[bytes], int] | None = None,
+        waited: float = 0.0,
     ) -> None:
         self._version = version
         self._offset = offset
         self._ask = ask
         self._timeout = timeout
         self._of_use = of_use
+        self._waited = waited
         self._wanted = max(0, min(length, version.size - offset))
         self._parts: list[bytes] = []
         self._filled = 0
@@ -220,8 +223,8 @@ class _Reading:
             self._take(response)
             left = first + left - self._offset - self._filled
             if left:
-                took = time.monotonic() - answered
-                self._leave(response, soon=left * took <= (answered - began) * self._filled)
+                took, waited = time.monotonic() - answered, max(answered - began, self._waited)
+                self._leave(response, soon=left * took <= waited * self._filled)
                 return
             response.drain_conn()  # the end of a chunked body, so that the connection can be used again
         except BaseException:

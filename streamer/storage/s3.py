@@ -6,6 +6,7 @@ import configparser
 import inspect
 import io
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -304,7 +305,9 @@ class S3Storage:
         With `whole`, an object that has more is an error.
         """
         key = self._prefix + check_path(path)
+        began = time.monotonic()
         first = [self._tried(lambda: self._get(key, 0, most, None), path)]
+        waited = time.monotonic() - began
         version = self._version_of(first[0], path)
         if whole and version.size > most:
             first[0].close()
@@ -314,7 +317,8 @@ class S3Storage:
             # What was asked for already has come; only what breaks of it is asked for again.
             return first.pop() if first else self._get(key, offset, length, version.validator)
 
-        return version, read_head(version, most, ask, self._options.patience, self._describer(path), of_use)
+        describe = self._describer(path)
+        return version, read_head(version, most, ask, self._options.patience, describe, of_use, waited)
 
     def _get(self, key: str, offset: int, length: int, etag: str | None) -> BaseHTTPResponse:
         # Not minio's own `offset` and `length`, for which 0 means everything.

@@ -8,8 +8,9 @@ import random
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -209,6 +210,51 @@ def test_without_a_strong_etag_the_date_of_the_last_change_is_held_to(
         Handler.headers_of = (LATER,)
         with pytest.raises(SourceChangedError):
             source.read_at(9, HEAD)
+
+
+@pytest.mark.parametrize("slow", [False, True], ids=["fast", "slow"])
+def test_what_is_left_of_a_look_is_drained_where_that_is_soon_done(slow: bool) -> None:
+    """Where the answer takes half a second to begin, and where its body takes its time: then the connection is closed."""
+    connections = set()
+
+    class Handler(Simple):
+        headers_of = (DATE,)
+
+        def answer(self, status: int, body: bytes, *more: tuple[str, str]) -> None:
+            connections.add(self.client_address)
+            if not slow:
+                time.sleep(0.5)
+            super().answer(status, body, *more)
+
+        def setup(self) -> None:
+            super().setup()
+            write = self.wfile.write
+
+            def slowly(data: bytes) -> int:
+                for start in range(0, len(data), 16 << 10) if slow else [0]:
+                    write(data[start : start + (16 << 10)] if slow else data)
+                    time.sleep(0.02 if slow else 0)
+                return len(data)
+
+            self.wfile.write = slowly  # type: ignore[method-assign]
+
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # a client that leaves
+                super().handle()
+
+        def finish(self) -> None:
+            with suppress(ConnectionError):
+                super().finish()
+
+    with serving(Handler) as url:
+        source = HttpSource(f"{url}/file", patience=QUICK)
+        assert source.held(0, len(DATA)) == DATA[:HEAD]
+        deadline = time.monotonic() + 10
+        while not slow and source.brought < len(DATA) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert source.brought == (HEAD if slow else len(DATA))
+        assert source.read_at(HEAD, 10) == DATA[HEAD : HEAD + 10]
+        assert len(connections) == (2 if slow else 1)
 
 
 def test_a_server_that_gives_nothing_to_tell_versions_by_is_refused() -> None:
