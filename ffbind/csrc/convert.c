@@ -182,16 +182,21 @@ FFB_INLINE void clip_row(const uint16_t *restrict mixed, int32_t width, uint8_t 
         out[x] = clip8(mixed[x]);
 }
 
-FFB_INLINE void widen16(const uint16_t *restrict in, int32_t width, uint16_t *restrict out)
-{
-    const int32_t pairs = width >> 1;
-    for (int32_t x = 0; x < pairs; x++) {
-        out[2 * x] = in[x];
-        out[2 * x + 1] = in[x];
+/* Each value twice: what a chroma row of half the width gives to every pixel. */
+#define DEFINE_WIDEN(TYPE, NAME)                                                                                       \
+    FFB_INLINE void widen_##NAME(const TYPE *restrict in, int32_t width, TYPE *restrict out)                            \
+    {                                                                                                                  \
+        const size_t pairs = (size_t)width >> 1;                                                                       \
+        for (size_t x = 0; x < pairs; x++) {                                                                           \
+            out[2 * x] = in[x];                                                                                        \
+            out[2 * x + 1] = in[x];                                                                                    \
+        }                                                                                                              \
+        if (width & 1)                                                                                                 \
+            out[width - 1] = in[pairs];                                                                                \
     }
-    if (width & 1)
-        out[width - 1] = in[pairs];
-}
+
+DEFINE_WIDEN(uint16_t, u16)
+DEFINE_WIDEN(float, float)
 
 /* What a conversion holds while it runs: a view of the input and row buffers that the caller owns. */
 typedef struct fixed_rows {
@@ -239,7 +244,7 @@ FFB_INLINE void mix_and_widen_fixed(const fixed_rows *r, int i, int32_t cy)
 {
     if (r->in->log2_x) {
         mix_fixed(r, i, cy, r->narrow);
-        widen16(r->narrow, r->in->width, r->wide[i]);
+        widen_u16(r->narrow, r->in->width, r->wide[i]);
     } else {
         mix_fixed(r, i, cy, r->wide[i]);
     }
@@ -348,6 +353,22 @@ static ffb_turn packed_turn(const ffb_planes *in, int bytes, int rotation, int m
                       .mirrored = mirrored};
 }
 
+/* Three rows of `width` values to one of `width` triples. Nothing overlaps and no index wraps around, which compilers have to know to
+ * use vectors: Python has extensions compiled with -fwrapv, so `3 * x` must not be an int. */
+#define DEFINE_INTERLEAVE(TYPE, NAME)                                                                                  \
+    FFB_INLINE void interleave_##NAME(const TYPE *restrict a, const TYPE *restrict b, const TYPE *restrict c,              \
+                                  int32_t width, TYPE *restrict out)                                                   \
+    {                                                                                                                  \
+        for (size_t x = 0; x < (size_t)width; x++) {                                                                   \
+            out[3 * x] = a[x];                                                                                         \
+            out[3 * x + 1] = b[x];                                                                                     \
+            out[3 * x + 2] = c[x];                                                                                     \
+        }                                                                                                              \
+    }
+
+DEFINE_INTERLEAVE(uint8_t, u8)
+DEFINE_INTERLEAVE(uint16_t, u16)
+
 FFB_INLINE int ffb_convert_packed8_any(const ffb_planes *in, const ffb_fixed_matrix *matrix, int channels, int rotation,
                                        int mirrored, uint8_t *out, int64_t stride, int64_t size)
 {
@@ -374,11 +395,7 @@ FFB_INLINE int ffb_convert_packed8_any(const ffb_planes *in, const ffb_fixed_mat
             finish_fixed(&rows, 0, y, a);
             finish_fixed(&rows, 1, y, b);
             finish_fixed(&rows, 2, y, c);
-            for (int32_t x = 0; x < in->width; x++) {
-                to[3 * x] = a[x];
-                to[3 * x + 1] = b[x];
-                to[3 * x + 2] = c[x];
-            }
+            interleave_u8(a, b, c, in->width, to);
         }
         if ((y + 1) % together == 0 || y + 1 == in->height)
             sink_flush(&s, y + 1);
@@ -419,13 +436,6 @@ FFB_VARIANTS(int, ffb_convert_packed8,
 DEFINE_FLOAT_ROWS(uint8_t, u8)
 DEFINE_FLOAT_ROWS(uint16_t, u16)
 
-FFB_INLINE void widen_float(float *row, int32_t width)
-{
-    /* In place, from the end: value x goes to 2x and 2x + 1, which no later step reads. */
-    for (int32_t x = width - 1; x >= 0; x--)
-        row[x] = row[x >> 1];
-}
-
 FFB_INLINE int ffb_convert_packed16_any(const ffb_planes *in, const ffb_float_matrix *matrix, int channels, int rotation,
                                         int mirrored, uint16_t *out, int64_t stride, int64_t size)
 {
@@ -436,7 +446,7 @@ FFB_INLINE int ffb_convert_packed16_any(const ffb_planes *in, const ffb_float_ma
 
     const size_t width = (size_t)in->width;
     const int32_t chroma_width = chroma_size(in->width, in->log2_x);
-    float *mixed = malloc(3 * width * sizeof(*mixed));
+    float *mixed = malloc(4 * width * sizeof(*mixed)); /* a row for each output, and one at chroma width */
     uint16_t *planar = malloc(3 * width * sizeof(*planar));
     const int32_t together = band_rows(rotation, 2 * channels);
     sink s;
@@ -456,12 +466,13 @@ FFB_INLINE int ffb_convert_packed16_any(const ffb_planes *in, const ffb_float_ma
             float *row = mixed + (size_t)i * width;
             if (fresh) {
                 const void *p1 = row_of(in, 1, cy), *p2 = row_of(in, 2, cy);
+                float *const fits = in->log2_x ? mixed + 3 * width : row;
                 if (in->depth > 8)
-                    mix_float_u16(p1, p2, chroma_width, matrix->factor[i], matrix->offset[i], row);
+                    mix_float_u16(p1, p2, chroma_width, matrix->factor[i], matrix->offset[i], fits);
                 else
-                    mix_float_u8(p1, p2, chroma_width, matrix->factor[i], matrix->offset[i], row);
+                    mix_float_u8(p1, p2, chroma_width, matrix->factor[i], matrix->offset[i], fits);
                 if (in->log2_x)
-                    widen_float(row, in->width);
+                    widen_float(fits, in->width, row);
             }
             uint16_t *finished = channels == 1 ? to : planar + (size_t)i * width;
             if (in->depth > 8)
@@ -469,11 +480,8 @@ FFB_INLINE int ffb_convert_packed16_any(const ffb_planes *in, const ffb_float_ma
             else
                 finish_float_u8(p0, row, in->width, matrix->factor[i][0], finished);
         }
-        for (size_t x = 0; channels == 3 && x < width; x++) {
-            to[3 * x] = planar[x];
-            to[3 * x + 1] = planar[width + x];
-            to[3 * x + 2] = planar[2 * width + x];
-        }
+        if (channels == 3)
+            interleave_u16(planar, planar + width, planar + 2 * width, in->width, to);
         if ((y + 1) % together == 0 || y + 1 == in->height)
             sink_flush(&s, y + 1);
     }

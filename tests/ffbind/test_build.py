@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -138,3 +140,36 @@ def test_it_builds_in_place(tree: Path) -> None:
     code = "from ffbind._native import lib; print(lib.avcodec_version() >> 16 >= 59)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tree)
     assert done.stdout == "True\n"
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="vectors of AVX2 are those of x86-64")
+def test_the_compiler_vectorises_every_row_of_a_conversion(tmp_path: Path) -> None:
+    """Also with the flags that Python has for extensions: -fwrapv keeps it from indexes that may wrap around."""
+    source = ROOT / "ffbind" / "csrc" / "convert.c"
+    done = subprocess.run(
+        [
+            "gcc",
+            "-std=c11",
+            "-D_DEFAULT_SOURCE",
+            "-O3",
+            "-fwrapv",
+            "-fPIC",
+            "-fopt-info-vec-optimized",
+            "-c",
+            str(source),
+            "-o",
+            str(tmp_path / "convert.o"),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    pattern = r"convert\.c:(\d+):\d+: optimized: +loop vectorized using 32 byte vectors"
+    vectorised = {int(line) for line in re.findall(pattern, done.stderr)}
+    rows = {
+        number: line
+        for number, line in enumerate(source.read_text().splitlines(), 1)
+        if re.match(r"DEFINE_\w+\(", line)
+    }
+    assert len(rows) == 8
+    assert {line for number, line in rows.items() if number not in vectorised} == set()
