@@ -42,16 +42,16 @@ class Bucket:
     """A running store: `with Bucket(folder, delay=0.05, indexes=indexes) as bucket:`.
 
     - `folder`: where MinIO keeps its data; what it has from another time is not uploaded again
-    - `delay`: seconds added to every request
+    - `delay`: seconds added to every request; `bandwidth`: bytes a second of all answers together, None for no limit
     - `indexes`: a folder that is emptied, for indexes of this run: they are named after the endpoint, whose port is another each time
 
     Within the block the environment names endpoint and keys, as it does for whoever uses a bucket, and no others.
     RuntimeError where there is no MinIO.
     """
 
-    def __init__(self, folder: Path, *, delay: float, indexes: Path) -> None:
+    def __init__(self, folder: Path, *, delay: float, indexes: Path, bandwidth: float | None = None) -> None:
         self._folder = folder
-        self._delay = delay
+        self._delay, self._bandwidth = delay, bandwidth
         self._indexes = indexes
         self._stack = ExitStack()
 
@@ -68,7 +68,9 @@ class Bucket:
             if not self._client.bucket_exists(bucket_name=_NAME):
                 self._client.make_bucket(bucket_name=_NAME)
             servers.publish(self._client, _NAME)
-            self._endpoint = stack.enter_context(Endpoint(direct, latency=self._delay))
+            self._endpoint = stack.enter_context(
+                Endpoint(direct, latency=self._delay, bandwidth=self._bandwidth)
+            )
             stack.callback(_restore, dict(os.environ))
             for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3", "S3_ENDPOINT"):
                 os.environ.pop(name, None)

@@ -47,7 +47,12 @@ def main() -> int:
         _CACHE.mkdir(parents=True, exist_ok=True)
         log = stack.enter_context((_CACHE / "workers.log").open("w"))
         bucket = stack.enter_context(
-            Bucket(_CACHE / "remote" / "minio", delay=options.delay, indexes=ROOT / INDEXES)
+            Bucket(
+                _CACHE / "remote" / "minio",
+                delay=options.delay,
+                indexes=ROOT / INDEXES,
+                bandwidth=None if options.megabits is None else options.megabits * 1e6 / 8,
+            )
         )
         contenders, versions, absent = gather(wanted, environment, log)
         for name, why in absent.items():
@@ -57,6 +62,7 @@ def main() -> int:
                 "date": date.isoformat(timespec="seconds"),
                 "rounds": options.rounds,
                 "delay": options.delay,
+                "megabits": options.megabits,
                 "threads": options.threads,
                 "machine": describe(),
                 "versions": versions,
@@ -122,9 +128,17 @@ def _options() -> argparse.Namespace:
         "--delay", type=float, default=0.05, help="seconds added to every request (default %(default)s)"
     )
     parser.add_argument(
+        "--megabits",
+        type=float,
+        help="bits a second, in millions, of the line that all answers go through; default no limit",
+    )
+    parser.add_argument(
         "--threads", type=int, default=usable_cores(), help="threads for each, default all usable cores"
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.megabits is not None and options.megabits <= 0:
+        parser.error("--megabits is more than 0")
+    return options
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """An HTTP endpoint on loopback that hands requests on to a real store, a little later, and counts them: a store that is far away.
 
-Requests go on byte for byte, Host included, since a signature covers it: what comes back is the store's own answer.
+Requests go on byte for byte, Host included, since a signature covers it: what comes back is the store's own answer,
+as fast as a line lets it.
 """
 
 from __future__ import annotations
@@ -42,9 +43,12 @@ class Exchange:
 
 
 class Endpoint:
-    """The endpoint, running in a thread of its own: `with Endpoint("http://127.0.0.1:9000", latency=0.05) as endpoint:`."""
+    """The endpoint, running in a thread of its own: `with Endpoint("http://127.0.0.1:9000", latency=0.05) as endpoint:`.
 
-    def __init__(self, upstream: str, *, latency: float = 0.0) -> None:
+    `bandwidth`: bytes a second that all bodies together go back at, None for no limit.
+    """
+
+    def __init__(self, upstream: str, *, latency: float = 0.0, bandwidth: float | None = None) -> None:
         parts = urlsplit(upstream)
         if parts.hostname is None or parts.port is None:
             raise ValueError(f"{upstream} names no host and port")
@@ -55,6 +59,8 @@ class Endpoint:
         self._active = 0
         self.latency = latency
         """Seconds added to every request; may be changed at any time."""
+        self._bandwidth = bandwidth
+        self._line_free = 0.0  # when what was sent so far has gone through it
         self.exchanges: list[Exchange] = []
         """Everything so far, in the order in which it came."""
         self.url = ""
@@ -156,10 +162,17 @@ class Endpoint:
         exchange.status = answer.status
         writer.write(answer.raw)
         async for piece in upstream.body(request.method, answer):
+            await self._go_through_the_line(len(piece))
             exchange.sent += len(piece)  # before a client can have it
             writer.write(piece)
             await writer.drain()
         return upstream.open
+
+    async def _go_through_the_line(self, size: int) -> None:
+        if self._bandwidth is not None:
+            now = self._loop.time()
+            self._line_free = max(self._line_free, now) + size / self._bandwidth
+            await asyncio.sleep(self._line_free - now)
 
 
 @dataclass(frozen=True)
