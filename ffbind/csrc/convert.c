@@ -297,7 +297,7 @@ FFB_INLINE int ffb_convert_planes_any(const ffb_planes *in, const ffb_fixed_matr
     if (matrix->copy)
         return 0;
 
-    fixed_rows rows;
+    fixed_rows rows = {0};
     void *block = start_fixed(&rows, in, matrix);
     const int32_t together = band_rows(rotation, 1);
     sink sinks[3] = {0};
@@ -375,7 +375,7 @@ FFB_INLINE int ffb_convert_packed8_any(const ffb_planes *in, const ffb_fixed_mat
     if (check_planes(in) < 0 || (channels != 1 && channels != 3) || !out || !packed_fits(in, rotation, channels, stride, size))
         return AVERROR(EINVAL);
 
-    fixed_rows rows;
+    fixed_rows rows = {0};
     void *block = start_fixed(&rows, in, matrix);
     uint8_t *planar = malloc(3 * (size_t)in->width);
     const int32_t together = band_rows(rotation, channels);
