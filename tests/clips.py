@@ -124,6 +124,7 @@ CLIPS: dict[str, str] = {
     "far_first.mp4": "-i {far_last.mp4} -c copy -movflags +faststart",
     "far_fragments.mp4": "-i {far_last.mp4} -c copy -movflags frag_keyframe+empty_moov",
     "far_dash.mp4": "-i {far_last.mp4} -c copy -movflags dash+frag_keyframe+global_sidx",
+    "far_short_fragments.mp4": "-i {far_last.mp4} -c copy -movflags empty_moov+skip_trailer+frag_every_frame",
     "far_no_hints.mp4": "-i {far_last.mp4} -c copy -movflags frag_keyframe+empty_moov+skip_trailer",
     # The same streams in other containers, and in none.
     "open_gop.mkv": "-i {open_gop.mp4} -c copy",

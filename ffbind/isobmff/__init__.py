@@ -7,6 +7,7 @@ table      stbl                                      -> Columns
 entries    stsd                                      -> SampleEntry
 top_level  moov and every moof, wherever they are
 hints      sidx and mfra                             -> places of fragments
+chains     fragments that neither of them names      -> places of fragments
 boxes      walking boxes, reading fields
 """
 

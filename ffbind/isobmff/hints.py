@@ -1,4 +1,4 @@
-"""Where fragments stand, as sidx and mfra say: hints for fetching their tables side by side, never what is gone by.
+"""Where fragments stand, as sidx and mfra say, or as a look shows: hints for fetching their tables side by side, never what is gone by.
 
 Source: ISO/IEC 14496-12 8.8.9 to 8.8.11 (mfra, tfra, mfro), 8.16.3 (sidx).
 """
@@ -12,6 +12,7 @@ from ffbind.fetching import FetchingSource
 from ffbind.limits import Limits
 
 from .boxes import Fields, children
+from .chains import FragmentChains
 
 __all__ = ["FragmentHints"]
 
@@ -31,6 +32,10 @@ class FragmentHints:
         self._looked = False  # for mfra
         self._new = False  # places that were not fetched yet
         self._bytes = _LEAST
+        self._chains = FragmentChains(source, limits)
+        self._asked = False  # whether chains are worth it
+        self._last: int | None = None  # where the moof before stands
+        self._piece: int | None = None  # what is read of each fragment, once chains were begun
 
     def take_sidx(self, end: int, payload: memoryview) -> None:
         """Take the places that a segment index names; `end`: where its box ends, which is what it counts from."""
@@ -48,8 +53,11 @@ class FragmentHints:
         # What stands behind the last of them is of use too.
         self._add(place + np.concatenate(([0], np.cumsum(table[:, 0] & 0x7FFFFFFF))))
 
-    def fetch(self, position: int, length: int) -> bool:
-        """Have later fragments come; `position` and `length` are those of a moof just read. False where nothing is known of others."""
+    def fetch(self, position: int, length: int) -> int | None:
+        """Have later fragments come; `position` and `length` are those of a moof just read.
+
+        Gives how many bytes to read at least at a time from here on, 0 for no more than is asked for; None: as before.
+        """
         if not self._looked and self._source.size - position > _WORTH:
             self._looked = True
             if sum(place > position for place in self._places) < _FEW:
@@ -58,7 +66,14 @@ class FragmentHints:
             self._bytes = max(self._bytes, length + length // 2)
             self._new = False
             self._source.expect((place, self._bytes) for place in sorted(self._places) if place > position)
-        return len(self._places) >= _FEW
+        if len(self._places) >= _FEW:
+            return 0
+        if self._looked and self._last is not None and not self._asked:
+            self._asked = True
+            if self._chains.begin(position, position - self._last, self._bytes):
+                self._piece = self._bytes
+        self._last = position
+        return self._piece
 
     def _add(self, places: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
         known = len(self._places)

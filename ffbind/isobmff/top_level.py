@@ -97,7 +97,8 @@ def walk_top_level(source: Source, limits: Limits) -> TopLevel:
     """Find and read moov and all moof boxes. NotVideoError where the bytes are no ISO-BMFF file.
 
     A file whose moov announces no fragments (mvex, 8.8.1) is read no further than moov. Of one with fragments, on a source that is far,
-    the places that its sidx or mfra name are fetched side by side; they are hints: what stands there is found by walking.
+    the places that its sidx or mfra name, or that a look into it shows, are fetched side by side; they are hints: what stands there is
+    found by walking.
 
     A last box that reaches beyond the end of the file is normal for mdat (a copy cut short): only the samples
     in the missing part are lost. A cut moof was never finished by its writer: the fragments before it count.
@@ -149,8 +150,9 @@ def walk_top_level(source: Source, limits: Limits) -> TopLevel:
             moof_bytes += length
             limits.check(moof_bytes, limits.header_bytes, "bytes of moof boxes")
             moofs.append((position, window.read(position, length)[header:]))
-            if hints is not None and hints.fetch(position, length):
-                window.ahead = 0
+            ahead = None if hints is None else hints.fetch(position, length)
+            if ahead is not None:
+                window.ahead = ahead
         elif box_type == b"sidx" and whole and hints is not None:
             hints.take_sidx(position + length, window.read(position, length)[header:])
         elif box_type == b"ftyp" and whole and length >= header + 4 and position == 0:

@@ -169,6 +169,44 @@ def test_fragments_that_nobody_names_are_walked_along(clip: Make) -> None:
         assert len(far.requests) == 11  # the head, a look for mfra, nine fragments one after the other
 
 
+def test_many_fragments_that_nobody_names_are_walked_along_in_several_places(clip: Make) -> None:
+    """What is found is what a walk from the front finds."""
+    data = clip("far_short_fragments.mp4").read_bytes()
+    far = FarSource(data)
+    far.failing = lambda offset, length: time.sleep(0.002)  # so that requests meet
+    with opened(far, at_once=8) as video, ffbind.open(data) as near:
+        assert far.most_at_once >= 7
+        assert (video.index.samples == near.index.samples).all()
+        # The head, a look for mfra, seven for fragments, and one for each of these, but for those in the head.
+        fragments = data.count(b"moof\0\0\0\x10mfhd")
+        assert fragments == FRAMES
+        assert len(far.requests) <= fragments + 9
+        assert video[95].index == 95
+
+
+@pytest.mark.parametrize("what", ["fakes", "nothing", "torn"])
+def test_what_only_looks_like_fragments_costs_requests_and_nothing_else(clip: Make, what: str) -> None:
+    """Signatures in the media, none where they are looked for, and a chain that breaks."""
+    data = bytearray(clip("far_short_fragments.mp4").read_bytes())
+    whole = bytes(data)
+    place, boxes = 0, []
+    while place < len(data):
+        length, kind = struct.unpack_from(">I4s", whole, place)
+        boxes.append((place, length, kind))
+        place += length
+    for start, length, kind in boxes:
+        if kind == b"mdat" and what == "fakes" and length > 1000:
+            data[start + 500 : start + 516] = struct.pack(">I12s", 700, b"moof\0\0\0\x10mfhd")
+        elif kind == b"moof" and what == "nothing":
+            data[start + 15] = ord("x")  # no mfhd, which nothing goes by
+    if what == "torn":
+        start, length, _ = boxes[len(boxes) // 3 * 2]
+        del data[start + length // 2 :]
+    with ffbind.open(bytes(data)) as near, opened(FarSource(bytes(data))) as video:
+        assert (video.index.samples == near.index.samples).all()
+        assert len(video) > FRAMES // 2
+
+
 # Frames
 
 
