@@ -101,6 +101,7 @@ def _run(
         rounds=rounds,
         log=log,
         say=say,
+        stand_still=True,
     )
 
 

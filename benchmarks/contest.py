@@ -49,8 +49,11 @@ def hold(
     rounds: int,
     log: IO[Any],
     say: Callable[[str], None],
+    stand_still: bool,
 ) -> dict[str, Runs]:
     """Measure all contenders on a contest, and give the runs by name; ours are `name/form` where there are two forms.
+
+    `stand_still`: whoever has no turn is stopped; some libraries go on decoding ahead, on the cores of whoever comes next.
 
     A contender takes part in the first of the contest's forms that it has; ours take part in all of them. One that fails goes on with
     the next round, its error counted.
@@ -65,7 +68,9 @@ def hold(
             for form in wanted:
                 name = f"{contender.name}/{form}" if len(wanted) > 1 else contender.name
                 try:
-                    session = stack.enter_context(Session(command, variables, str(ROOT), log))
+                    session = stack.enter_context(
+                        Session(command, variables, str(ROOT), log, stands_still=stand_still)
+                    )
                 except WorkerError as error:
                     say(f"{name} cannot take part: {error} (see the log)")
                     continue

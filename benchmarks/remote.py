@@ -91,6 +91,7 @@ def main() -> int:
                 rounds=options.rounds,
                 log=log,
                 say=say,
+                stand_still=False,  # what somebody is being sent has to be taken, for the store to be asked how much it was
             )
             results.rows.append(RowResult(row.name, row.title, row.unit, list(row.goals), runs))
             show_row(results.rows[-1], console)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import threading
 from contextlib import suppress
@@ -22,6 +23,7 @@ class Session:
     - `command`, `variables`, `folder`: how it is started
     - `log`: where it writes what it has to say besides answers
     - `patience`: seconds after which a request counts as failed, and the process is replaced
+    - `stands_still`: the process is stopped between requests, so that what it does in the background slows nobody else down
     """
 
     def __init__(
@@ -31,9 +33,12 @@ class Session:
         folder: str,
         log: IO[Any],
         patience: float = 300.0,
+        *,
+        stands_still: bool = False,
     ) -> None:
         self._command, self._variables, self._folder, self._log = command, variables, folder, log
         self._patience = patience
+        self._stands_still = stands_still
         self._opened: dict[str, Any] | None = None
         self.hello: dict[str, Any] = {}
         self._process = self._start()
@@ -49,6 +54,7 @@ class Session:
             text=True,
         )
         self.hello = self._read(process)
+        self._signal(process, signal.SIGSTOP)
         return process
 
     def ask(self, **request: Any) -> dict[str, Any]:
@@ -65,14 +71,20 @@ class Session:
         return self._exchange(request)
 
     def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._signal(self._process, signal.SIGCONT)
         # Should it have died just now, reading says so.
         with suppress(BrokenPipeError):
             _pipe(self._process.stdin).write(json.dumps(request) + "\n")
             _pipe(self._process.stdin).flush()
         answer = self._read(self._process)
+        self._signal(self._process, signal.SIGSTOP)
         if "error" in answer:
             raise WorkerError(answer["error"])
         return answer
+
+    def _signal(self, process: subprocess.Popen[str], number: signal.Signals) -> None:
+        if self._stands_still:
+            process.send_signal(number)
 
     def _read(self, process: subprocess.Popen[str]) -> dict[str, Any]:
         watch = threading.Timer(self._patience, process.kill)
@@ -91,6 +103,7 @@ class Session:
 
     def close(self) -> None:
         """End the worker."""
+        self._signal(self._process, signal.SIGCONT)
         _end(self._process)
 
     def __enter__(self) -> Self:
