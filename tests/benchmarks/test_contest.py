@@ -6,6 +6,7 @@ import base64
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def _hold(work: works.Work, video: Path, folder: Path, forms: tuple[str, ...]) -
             rounds=2,
             log=log,
             say=print,
+            stand_still=True,
         )
     return RowResult("row", "a row", "s", [Goal("ratio", 1e-9)], runs)
 
@@ -144,3 +146,30 @@ def test_a_worker_that_hangs_is_ended(tmp_path: Path) -> None:
         pytest.raises(WorkerError, match="took more than 5 s"),
     ):
         session.ask(do="frames", indices=[0])
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the state of a process is read in /proc")
+def test_a_worker_stands_still_between_requests(tmp_path: Path) -> None:
+    """One that counts in the background does so only while it is asked."""
+    counting = (
+        "import itertools, json, sys, threading\n"
+        "print('{}', flush=True)\n"
+        "counter = itertools.count()\n"
+        "threading.Thread(target=lambda: [None for _ in iter(lambda: next(counter), -1)], daemon=True).start()\n"
+        "for line in sys.stdin:\n"
+        "    print(json.dumps({'pid': __import__('os').getpid(), 'count': next(counter)}), flush=True)\n"
+    )
+    with (
+        (tmp_path / "log").open("w") as log,
+        Session(
+            [sys.executable, "-c", counting], {}, str(ROOT), log, patience=30, stands_still=True
+        ) as session,
+    ):
+        answers = [session.ask(do="count")]
+        stat = Path(f"/proc/{answers[0]['pid']}/stat")
+        deadline = time.monotonic() + 10
+        while stat.read_text().rpartition(")")[2].split()[0] != "T":  # stopped
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        answers.append(session.ask(do="count"))
+        assert answers[1]["count"] > answers[0]["count"]

@@ -70,6 +70,7 @@ def measure(folder: Path, video: Path) -> Callable[..., dict[str, Runs]]:
                 rounds=2,
                 log=log,
                 say=pytest.fail,
+                stand_still=False,
             )
 
     return run
