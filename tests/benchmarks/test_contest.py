@@ -6,12 +6,12 @@ import base64
 import os
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import until
 
 from benchmarks import works
 from benchmarks.contenders import CONTENDERS, OURS, Environment
@@ -167,9 +167,6 @@ def test_a_worker_stands_still_between_requests(tmp_path: Path) -> None:
     ):
         answers = [session.ask(do="count")]
         stat = Path(f"/proc/{answers[0]['pid']}/stat")
-        deadline = time.monotonic() + 10
-        while stat.read_text().rpartition(")")[2].split()[0] != "T":  # stopped
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")  # stopped
         answers.append(session.ask(do="count"))
         assert answers[1]["count"] > answers[0]["count"]

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from far import FarSource
 from linear import linear_decode, picture_hash
+from waiting import until
 
 import ffbind
 
@@ -44,14 +45,6 @@ def settle(far: FarSource) -> None:
             thread.join(60)
             assert not thread.is_alive()
     assert far.at_once == 0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what another thread does."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def run_of(video: ffbind.Video, first: int, last: int) -> tuple[int, int]:

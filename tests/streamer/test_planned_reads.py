@@ -13,6 +13,7 @@ import pytest
 from faults import Fault, Kind, in_turn, run_faulty
 from linear import picture_hash
 from stores import Store, bucket_of, bucket_settings, publish
+from waiting import until
 
 import ffbind
 from ffbind.isobmff import bytes_of_use
@@ -91,7 +92,7 @@ def test_opening_brings_the_first_frame(
         assert held == bytes_of_use(data[:held]) < HEAD_BYTES
         # On loopback what is left comes sooner than another answer would begin.
         counted.endpoint.settle()
-        wait_until(lambda: looked.brought == HEAD_BYTES)
+        until(lambda: looked.brought == HEAD_BYTES)
         assert looked.read_at(held - 10, 100) == padded(data)[held - 10 : held + 90]
         assert len(counted.endpoint.exchanges) == opening + 1
 
@@ -111,13 +112,6 @@ def test_what_is_of_no_use_is_not_waited_for(minio: Store, bucket: str, clip: Ca
         assert looked.read_at(needed, 100) == data[needed : needed + 100]
         assert len(slow.endpoint.broken) == 1
         assert looked.brought == needed
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def padded(data: bytes) -> bytes:

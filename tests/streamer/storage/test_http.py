@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import base64
 import io
-import random
-import ssl
-import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from faults import BREAKING, Fault, FaultyEndpoint, Kind, in_turn
 from stores import Store, bucket_of, publish
+from waiting import until
+from web import DATA, Simple, self_signed, serving
 
 import ffbind
 from ffbind.errors import SourceChangedError, SourceError
 from streamer.storage import ForbiddenError, HttpSource, NotFoundError, Patience, ReadForbiddenError
 from streamer.storage.connections import trust
 
-DATA = random.Random(2).randbytes(300_000)
 HEAD = 64 << 10  # what is read at first of what is no MP4
 QUICK = Patience(tries=2, pause=0.01, read_timeout=1.0, connect_timeout=1.0)
 
@@ -143,55 +139,6 @@ def test_urls_that_are_none(url: str) -> None:
 # Servers that know less -------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def serving(
-    handler: Callable[..., BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None
-) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        if tls is not None:
-            server.socket = tls.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-class Simple(BaseHTTPRequestHandler):
-    """A server of one file, `data`, whose `headers_of` are sent with each answer; conditions are not looked at."""
-
-    protocol_version = "HTTP/1.1"
-    data = DATA
-    headers_of: tuple[tuple[str, str], ...] = ()
-
-    def do_GET(self) -> None:
-        if self.path == "/moved":
-            self.answer(302, b"", ("Location", "/file"))
-        elif self.path == "/private" and self.headers["Authorization"] != "Basic " + base64.b64encode(
-            b"me:a b"
-        ).decode("ascii"):
-            self.answer(401, b"who?")
-        elif not self.data:
-            self.answer(416, b"", ("Content-Range", "bytes */0"))
-        else:
-            first, last = (int(number) for number in self.headers["Range"][6:].split("-"))
-            part = self.data[first : last + 1]
-            span = f"bytes {first}-{first + len(part) - 1}/{len(self.data)}"
-            self.answer(206, part, ("Content-Range", span))
-
-    def answer(self, status: int, body: bytes, *more: tuple[str, str]) -> None:
-        self.send_response(status)
-        for name, value in (("Content-Length", str(len(body))), *self.headers_of, *more):
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the name of the base class
-        pass
-
-
 DATE = ("Last-Modified", "Tue, 01 Sep 2026 10:00:00 GMT")
 LATER = ("Last-Modified", "Tue, 01 Sep 2026 10:00:01 GMT")
 
@@ -249,9 +196,8 @@ def test_what_is_left_of_a_look_is_drained_where_that_is_soon_done(slow: bool) -
     with serving(Handler) as url:
         source = HttpSource(f"{url}/file", patience=QUICK)
         assert source.held(0, len(DATA)) == DATA[:HEAD]
-        deadline = time.monotonic() + 10
-        while not slow and source.brought < len(DATA) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        if not slow:
+            until(lambda: source.brought == len(DATA))
         assert source.brought == (HEAD if slow else len(DATA))
         assert source.read_at(HEAD, 10) == DATA[HEAD : HEAD + 10]
         assert len(connections) == (2 if slow else 1)
@@ -298,13 +244,7 @@ def test_certificates_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     class Handler(Simple):
         headers_of = (DATE,)
 
-    key, certificate = tmp_path / "key", tmp_path / "certificate"
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=store -addext subjectAltName=IP:127.0.0.1"
-    subprocess.run(
-        [*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=60
-    )
-    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server_side.load_cert_chain(certificate, key)
+    server_side, certificate = self_signed(tmp_path)
     trust.cache_clear()
     try:
         with serving(Handler, server_side) as url:

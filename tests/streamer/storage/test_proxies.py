@@ -7,25 +7,22 @@ import io
 import os
 import select
 import socket
-import ssl
-import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
 import pytest
 from stores import Store, bucket_of, publish
+from web import DATA, Simple, self_signed, serving
 
 from ffbind.errors import ArgumentError, SourceError
 from streamer.storage import HttpSource, Patience, S3Options, S3OptionsError, S3Storage, source
 from streamer.storage.connections import trust
 
-DATA = bytes(range(256)) * 1000
 QUICK = Patience(tries=2, pause=0.01, read_timeout=2.0, connect_timeout=2.0)
 
 
@@ -92,21 +89,6 @@ class Proxy(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def running(handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None) -> Iterator[int]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        if tls is not None:
-            server.socket = tls.wrap_socket(server.socket, server_side=True)
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Proxy]]:
     class Mine(Proxy):
@@ -117,8 +99,8 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Proxy]]:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    with running(Mine) as port:
-        monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{port}")
+    with serving(Mine) as address:
+        monkeypatch.setenv("ALL_PROXY", address)
         yield Mine
 
 
@@ -167,36 +149,17 @@ def test_a_proxy_that_wants_a_name(
 def test_https_goes_through_a_tunnel(
     proxy: type[Proxy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class File(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    class File(Simple):
+        headers_of = (("ETag", '"one"'),)
 
-        def do_GET(self) -> None:
-            first, last = map(int, self.headers["Range"][6:].split("-"))
-            body = DATA[first : last + 1]
-            self.send_response(206)
-            self.send_header("ETag", '"one"')
-            self.send_header("Content-Range", f"bytes {first}-{first + len(body) - 1}/{len(DATA)}")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=store -addext subjectAltName=IP:127.0.0.1"
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    subprocess.run(
-        [*command.split(), "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True
-    )
-    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server_side.load_cert_chain(certificate, key)
+    server_side, certificate = self_signed(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     trust.cache_clear()
     try:
-        with running(File, server_side) as port:
-            found = HttpSource(f"https://127.0.0.1:{port}/a.mp4", patience=QUICK)
+        with serving(File, server_side) as url:
+            found = HttpSource(f"{url}/a.mp4", patience=QUICK)
             assert found.read_at(100_000, 50) == DATA[100_000:100_050]
-            assert set(proxy.seen) == {f"CONNECT 127.0.0.1:{port}"}
+            assert set(proxy.seen) == {f"CONNECT {urlsplit(url).netloc}"}
     finally:
         trust.cache_clear()
 
