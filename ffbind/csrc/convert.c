@@ -466,13 +466,13 @@ FFB_INLINE int ffb_convert_packed16_any(const ffb_planes *in, const ffb_float_ma
             float *row = mixed + (size_t)i * width;
             if (fresh) {
                 const void *p1 = row_of(in, 1, cy), *p2 = row_of(in, 2, cy);
-                float *const fits = in->log2_x ? mixed + 3 * width : row;
+                float *const narrow = in->log2_x ? mixed + 3 * width : row;
                 if (in->depth > 8)
-                    mix_float_u16(p1, p2, chroma_width, matrix->factor[i], matrix->offset[i], fits);
+                    mix_float_u16(p1, p2, chroma_width, matrix->factor[i], matrix->offset[i], narrow);
                 else
-                    mix_float_u8(p1, p2, chroma_width, matrix->factor[i], matrix->offset[i], fits);
+                    mix_float_u8(p1, p2, chroma_width, matrix->factor[i], matrix->offset[i], narrow);
                 if (in->log2_x)
-                    widen_float(fits, in->width, row);
+                    widen_float(narrow, in->width, row);
             }
             uint16_t *finished = channels == 1 ? to : planar + (size_t)i * width;
             if (in->depth > 8)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ffbind.errors import CorruptError
 
-__all__ = ["Box", "Boxes", "Fields", "children", "corrupt", "find", "name_of"]
+__all__ = ["Box", "Boxes", "Fields", "children", "corrupt", "find", "name_of", "read_header"]
 
 _MAX_CHILDREN = 4096
 
@@ -98,6 +98,17 @@ class Fields:
         return np.frombuffer(self.take(count * size), dtype).reshape(count, columns).astype(np.int64)
 
 
+def read_header(data: bytes | bytearray | memoryview, at: int = 0) -> tuple[int, bytes, int]:
+    """Read the header of a box, of which 8 bytes are there: the size that it says the box has, its type, and its own size.
+
+    A size of 64 bits is read where all 16 bytes of such a header are there. Size 0 behind a header of 8 bytes means: to the end.
+    """
+    size, box_type = struct.unpack_from(">I4s", data, at)
+    if size == 1 and len(data) - at >= 16:
+        return int.from_bytes(data[at + 8 : at + 16], "big"), box_type, 16
+    return size, box_type, 8
+
+
 def children(payload: memoryview, parent: str) -> Iterator[Box]:
     """Give the boxes inside a container box, in order. CorruptError for one that overruns its parent.
 
@@ -109,13 +120,10 @@ def children(payload: memoryview, parent: str) -> Iterator[Box]:
         count += 1
         if count > _MAX_CHILDREN:
             raise corrupt(f"{parent} holds more than {_MAX_CHILDREN} boxes")
-        size, box_type = struct.unpack_from(">I4s", payload, position)
-        header = 8
+        size, box_type, header = read_header(payload, position)
         if box_type == b"\0\0\0\0":
             return
-        if size == 1 and end - position >= 16:
-            size, header = int.from_bytes(payload[position + 8 : position + 16], "big"), 16
-        elif size == 0:
+        if size == 0 and header == 8:
             size = end - position
         if not header <= size <= end - position:
             raise corrupt(

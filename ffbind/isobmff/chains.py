@@ -16,7 +16,9 @@ from ffbind.errors import FFbindError
 from ffbind.fetching import FetchingSource
 from ffbind.limits import Limits
 
-__all__ = ["FragmentChains"]
+from .boxes import read_header
+
+__all__ = ["begin_chains"]
 
 # A moof and the mfhd that it begins with (ISO/IEC 14496-12 8.8.4, 8.8.5), but for the size of the moof.
 _SIGNATURE = b"moof\0\0\0\x10mfhd"
@@ -25,61 +27,54 @@ _MOST_LOOKED_AT = 1 << 20  # bytes of a place where a moof is looked for
 _LARGEST = 16  # times what is read at first: what says that it is larger is no moof
 
 
-class FragmentChains:
-    """Walks along fragments in threads, which end where the next chain begins, with the file, or with an error."""
+def begin_chains(source: FetchingSource, limits: Limits, position: int, distance: int, piece: int) -> bool:
+    """Look for fragments behind the one at `position`, and walk along from them in threads. False where that is not worth it.
 
-    def __init__(self, source: FetchingSource, limits: Limits) -> None:
-        self._source = source
-        self._limits = limits
+    `distance`: how far it is from one to the next, about; `piece`: bytes to read of each, which hold its moof as a rule. The threads
+    end where the next chain begins, with the file, or with an error.
+    """
+    chains, left = source.settings.at_once, source.size - position
+    if chains < 2 or left < distance * chains * _FEWEST:
+        return False
+    window = min(max(distance + distance // 4, piece), _MOST_LOOKED_AT)
+    places = [position + left * chain // chains for chain in range(1, chains)]
+    found = []
+    for place, data in zip(places, source.read_ranges([(place, window) for place in places]), strict=True):
+        at = bytes(data).find(_SIGNATURE)
+        if at >= 4:
+            found.append(place + at - 4)
+    for first, end in pairwise([*found, source.size]):
+        threading.Thread(
+            target=_walk, args=(source, limits, first, end, piece), name="ffbind-fragments", daemon=True
+        ).start()
+    return True
 
-    def begin(self, position: int, distance: int, piece: int) -> bool:
-        """Look for fragments behind the one at `position`, and walk along from them. False where that is not worth it.
 
-        `distance`: how far it is from one to the next, about; `piece`: bytes to read of each, which hold its moof as a rule.
-        """
-        chains, left = self._source.settings.at_once, self._source.size - position
-        if chains < 2 or left < distance * chains * _FEWEST:
-            return False
-        window = min(max(distance + distance // 4, piece), _MOST_LOOKED_AT)
-        places = [position + left * chain // chains for chain in range(1, chains)]
-        found = []
-        for place, data in zip(
-            places, self._source.read_ranges([(place, window) for place in places]), strict=True
-        ):
-            at = bytes(data).find(_SIGNATURE)
-            if at >= 4:
-                found.append(place + at - 4)
-        for first, end in pairwise([*found, self._source.size]):
-            threading.Thread(
-                target=self._walk, args=(first, end, piece), name="ffbind-fragments", daemon=True
-            ).start()
-        return True
-
-    def _walk(self, place: int, end: int, piece: int) -> None:
-        try:
-            for _ in range(self._limits.boxes):
-                if place >= end:
+def _walk(source: FetchingSource, limits: Limits, place: int, end: int, piece: int) -> None:
+    try:
+        for _ in range(limits.boxes):
+            if place >= end:
+                return
+            head = source.read_at(place, piece)
+            length, box_type = _box(head, 0)
+            if box_type == b"moof" and length:
+                if length > _LARGEST * piece:
                     return
-                head = self._source.read_at(place, piece)
-                length = _length(head, 0)
-                if length is None or (bytes(head[4:8]) == b"moof" and length > _LARGEST * piece):
-                    return
-                if bytes(head[4:8]) == b"moof":
-                    # What stands behind it is read with it, so that a fragment is one request.
-                    if length + 16 > len(head):
-                        head = self._source.read_at(place, length + 16)
-                    behind = _length(head, length)
-                    if behind is None:
-                        return
-                    length += behind
-                place += length
-        except FFbindError:
-            return  # whoever needs these bytes will be told
+                # What stands behind it is read with it, so that a fragment is one request.
+                if length + 16 > len(head):
+                    head = source.read_at(place, length + 16)
+                behind, _ = _box(head, length)
+                length = length + behind if behind else 0
+            if length == 0:
+                return
+            place += length
+    except FFbindError:
+        return  # whoever needs these bytes will be told
 
 
-def _length(data: memoryview, at: int) -> int | None:
-    """Give the length that a box says it has, None where it says none, or is not there."""
-    length = int.from_bytes(data[at : at + 4], "big")
-    if length == 1:
-        length = int.from_bytes(data[at + 8 : at + 16], "big")
-    return length if length >= 8 else None
+def _box(data: memoryview, at: int) -> tuple[int, bytes]:
+    """Give size and type of a box; size 0 where it says none that a walk can go on by, or is not there."""
+    if len(data) - at < 8:
+        return 0, b""
+    length, box_type, header = read_header(data, at)
+    return (length if length >= header else 0), box_type

@@ -20,6 +20,9 @@ from .table import Columns
 
 __all__ = ["Edit", "Rates", "present", "read_elst"]
 
+Shown: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+"""Row, start and edit of each frame shown, arrays of the caller's own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Edit:
@@ -91,10 +94,6 @@ def _start_offset(edits: list[Edit], rates: Rates) -> int:
         elif number == (1 if edits[0].media_time == -1 else 0) and edit.media_time >= 0:
             start = edit.media_time
     return start - delay
-
-
-Shown: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
-"""Row, start and edit of each frame shown, arrays of the caller's own."""
 
 
 def _moved(columns: Columns, offset: int, edit: int) -> Shown:

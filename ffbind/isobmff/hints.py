@@ -12,7 +12,7 @@ from ffbind.fetching import FetchingSource
 from ffbind.limits import Limits
 
 from .boxes import Fields, children
-from .chains import FragmentChains
+from .chains import begin_chains
 
 __all__ = ["FragmentHints"]
 
@@ -32,7 +32,6 @@ class FragmentHints:
         self._looked = False  # for mfra
         self._new = False  # places that were not fetched yet
         self._bytes = _LEAST
-        self._chains = FragmentChains(source, limits)
         self._asked = False  # whether chains are worth it
         self._last: int | None = None  # where the moof before stands
         self._piece: int | None = None  # what is read of each fragment, once chains were begun
@@ -70,7 +69,7 @@ class FragmentHints:
             return 0
         if self._looked and self._last is not None and not self._asked:
             self._asked = True
-            if self._chains.begin(position, position - self._last, self._bytes):
+            if begin_chains(self._source, self._limits, position, position - self._last, self._bytes):
                 self._piece = self._bytes
         self._last = position
         return self._piece

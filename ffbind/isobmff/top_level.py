@@ -5,7 +5,6 @@ Source: ISO/IEC 14496-12, 4.2 (object structure), 8.2.1 (moov), 8.8 (movie fragm
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 
 from ffbind.errors import NotVideoError
@@ -13,7 +12,7 @@ from ffbind.fetching import FetchingSource
 from ffbind.limits import Limits
 from ffbind.sources import Source, read_exactly
 
-from .boxes import corrupt, find, name_of
+from .boxes import corrupt, find, name_of, read_header
 from .hints import FragmentHints
 
 __all__ = ["TopLevel", "bytes_of_use", "walk_top_level"]
@@ -79,10 +78,7 @@ def bytes_of_use(head: bytes | bytearray | memoryview) -> int:
     for _ in range(_BOXES_OF_USE):
         if len(head) - position < 16:
             return max(position + 16, _WINDOW)
-        length = int.from_bytes(head[position : position + 4], "big")
-        box_type = bytes(head[position + 4 : position + 8])
-        if length == 1:
-            length = int.from_bytes(head[position + 8 : position + 16], "big")
+        length, box_type, _ = read_header(head, position)
         if position == 0 and box_type not in _FIRST_BOXES:
             return _WINDOW
         if box_type == b"moov":
@@ -118,11 +114,8 @@ def walk_top_level(source: Source, limits: Limits) -> TopLevel:
         if not fragmented and not window.holds(position, header_bytes):
             break
         head = window.read(position, header_bytes, _TAIL if b"mdat" in first and moov is None else 0)
-        length, box_type = struct.unpack_from(">I4s", head)
-        header = 8
-        if length == 1 and len(head) == 16:
-            length, header = int.from_bytes(head[8:16], "big"), 16
-        elif length == 0:
+        length, box_type, header = read_header(head)
+        if length == 0 and header == 8:
             length = size - position
         if position == 0 and (box_type not in _FIRST_BOXES or length < header):
             break
