@@ -144,12 +144,12 @@ MEASURED = """
 
     with ffbind.open(sys.argv[1], threads=2, kept_bytes=1 << 30) as video:
         video[35]
-        before, pictures = taken(), video._samples.pictures.bytes
+        before, pictures = taken(), video._decoding.samples.pictures.bytes
         for index in range(29, 0, -6):
             video[index]
-        more = taken() - before - (video._samples.pictures.bytes - pictures)
-        assert len(video._pool._engines) == 6
-        print(more // 5, decoder_bytes(video._sequence(), video._pool._engines[0].threads))
+        more = taken() - before - (video._decoding.samples.pictures.bytes - pictures)
+        assert len(video._decoding.pool._engines) == 6
+        print(more // 5, decoder_bytes(video._decoding.sequence(), video._decoding.pool._engines[0].threads))
 """
 
 

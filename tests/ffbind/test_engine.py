@@ -47,7 +47,7 @@ class Track:
         self.pool = EnginePool(self.samples, self._reader, threads, kept)
         self.source = BytesSource(data)
         with ffbind.open(data) as video:
-            self.pool.expect(video._sequence())
+            self.pool.expect(video._decoding.sequence())
         kinds = self.index.samples["kind"]
         self.iraps = [int(row) for row in np.flatnonzero((kinds >= 16) & (kinds <= 23))]
         self.rasl = [int(row) for row in np.flatnonzero((kinds == 8) | (kinds == 9))]
@@ -282,7 +282,7 @@ def test_a_forked_child_ends_though_decoders_have_threads(clip: Clip) -> None:
         receiver, sender = context.Pipe(duplex=False)
 
         def child() -> None:
-            for engine in video._pool._engines:
+            for engine in video._decoding.pool._engines:
                 engine.close()
             gc.collect()
             sender.send("ended")

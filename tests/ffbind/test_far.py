@@ -390,7 +390,9 @@ def test_decoding_begins_while_later_bytes_are_in_flight(data: bytes) -> None:
         with ThreadPoolExecutor(1) as executor:
             frames = executor.submit(lambda: [frame.index for frame in video.frames([GOP * 8, GOP * 2 + 3])])
             try:
-                until(lambda: video._samples.pictures.bytes > 0)  # `stats` waits for the frames in work
+                until(
+                    lambda: video._decoding.samples.pictures.bytes > 0
+                )  # `stats` waits for the frames in work
                 assert not frames.done()
             finally:
                 gate.set()

@@ -246,11 +246,11 @@ def test_in_little_memory_and_when_taken_slowly(
     path = clip(name)
     shown = linear_decode(path)
     with ffbind.open(path, threads=threads, kept_bytes=0) as video:
-        size = video._sequence().picture_bytes
-        monkeypatch.setattr("ffbind.video._BATCH_BYTES", held * size * 16 // 15 + size)
-        monkeypatch.setattr("ffbind.video._STEADY_BYTES", 4 * size)
-        monkeypatch.setattr("ffbind.video._STEADY_FRAMES_EACH", 1)
-        monkeypatch.setattr("ffbind.video._LOOKAHEAD", 200)
+        size = video._decoding.sequence().picture_bytes
+        monkeypatch.setattr("ffbind.decoding._BATCH_BYTES", held * size * 16 // 15 + size)
+        monkeypatch.setattr("ffbind.decoding._STEADY_BYTES", 4 * size)
+        monkeypatch.setattr("ffbind.decoding._STEADY_FRAMES_EACH", 1)
+        monkeypatch.setattr("ffbind.decoding._LOOKAHEAD", 200)
         for place, frame in enumerate(video):
             assert picture_hash(frame) == shown[place]
             if place % 20 == 0:
@@ -277,10 +277,10 @@ def test_frames_are_given_while_their_gop_is_still_decoded(clip: Clip) -> None:
 
 
 def test_as_much_is_held_as_the_window_has(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ffbind.video._STEADY_FRAMES", 10)
-    monkeypatch.setattr("ffbind.video._STEADY_FRAMES_EACH", 1)
-    monkeypatch.setattr("ffbind.video._FLOWING_FRAMES", 10)
-    monkeypatch.setattr("ffbind.video._BATCH_FRAMES", 10)
+    monkeypatch.setattr("ffbind.decoding._STEADY_FRAMES", 10)
+    monkeypatch.setattr("ffbind.decoding._STEADY_FRAMES_EACH", 1)
+    monkeypatch.setattr("ffbind.decoding._FLOWING_FRAMES", 10)
+    monkeypatch.setattr("ffbind.decoding._BATCH_FRAMES", 10)
     with ffbind.open(clip("one_gop.mp4"), threads=2) as video:
         for place, _ in enumerate(video):
             if place % 25 == 0:
