@@ -174,7 +174,7 @@ class Ahead:
         kind, irap_kind = samples.known_kind(row), samples.known_kind(irap)
         pts = samples.index.samples["pts"]
         leading = kind is None and irap_kind in (None, Kind.CRA) and pts[row] < pts[irap]
-        if irap > 0 and (leading or (kind is not None and kind.is_rasl)):
+        if irap > samples.first_known(irap) and (leading or (kind is not None and kind.is_rasl)):
             before = int(samples.iraps[irap - 1])
             return before if before >= 0 else irap
         return irap

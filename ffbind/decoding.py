@@ -19,7 +19,7 @@ from .index import VideoIndex
 from .limits import Limits
 from .pool import EnginePool, ScanNeeded
 from .reader import SampleReader
-from .samples import PictureCache, Samples
+from .samples import KnownPart, PictureCache, Samples
 from .scan import Watch, scan_headers
 from .sources import Source
 from .stats import Stats
@@ -63,17 +63,27 @@ _KNOWN_BATCHES = 2
 class Decoding:
     """Decodes the samples of a track, which are named by row of its index. Several threads may share it: they take turns.
 
-    `turn`: whose turn it is; closing is for who made it, and who knows that nobody is at work.
+    `turn`: whose turn it is; closing is for who made it, and who knows that nobody is at work. `known`: where the index has only part
+    of the samples, which. NeedsEarlierIrapError and ScanNeeded then say that a frame takes others.
     """
 
     def __init__(
-        self, source: Source, index: VideoIndex, turn: Turn, *, threads: int, kept_bytes: int, limits: Limits
+        self,
+        source: Source,
+        index: VideoIndex,
+        turn: Turn,
+        *,
+        threads: int,
+        kept_bytes: int,
+        limits: Limits,
+        known: KnownPart | None = None,
     ) -> None:
         self._source = source
         self._fetching = source if isinstance(source, FetchingSource) else None
         self._turn = turn
         self._threads = threads
-        self.samples = Samples(index, PictureCache(kept_bytes, _KEPT_PICTURES), limits)
+        self._is_whole = known is None
+        self.samples = Samples(index, PictureCache(kept_bytes, _KEPT_PICTURES), limits, known)
         self._ahead = None if self._fetching is None else Ahead(self.samples, self._fetching)
         self._reader = self._new_reader()
         self.pool = EnginePool(self.samples, self._new_reader, threads, kept_bytes)
@@ -332,6 +342,8 @@ class Decoding:
         try:
             return work()
         except ScanNeeded:
+            if not self._is_whole:
+                raise
             self.scan()
             return work()
 

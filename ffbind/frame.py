@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from typing import Any, NoReturn
 
@@ -15,7 +16,7 @@ from .errors import UnsupportedError
 from .hevc import Kind
 from .native import ffi, lib
 
-__all__ = ["Frame", "NativePicture", "Plane"]
+__all__ = ["Frame", "LateFrame", "NativePicture", "Place", "Plane"]
 
 _UNSPECIFIED = 2  # ITU-T H.273
 _DOLBY_VISION_IPT = 5  # Dolby Vision profile whose base layer is IPT-PQ-c2, not Y'CbCr
@@ -88,6 +89,15 @@ class _Memory:
 
 def _free_frame(native: Any) -> None:
     lib.av_frame_free(ffi.new("AVFrame **", native))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a frame is in its video: `index`, `time` and `duration` as `Frame` has them."""
+
+    index: int
+    time: float
+    duration: float
 
 
 class Frame:
@@ -231,6 +241,33 @@ class Frame:
         UnsupportedError as in `to_numpy`.
         """
         return jpeg.to_jpeg(self._picture(), quality, size)
+
+
+class LateFrame(Frame):
+    """A frame by byte offset of a video whose table was not read yet as a whole: that is done when its place is asked for.
+
+    `index`, `time` and `duration` take that, and raise what reading it raises; ClosedError where the video was closed before. All else
+    is as with any frame.
+    """
+
+    __slots__ = ("_place_of",)
+
+    def __init__(self, native: NativePicture, place_of: Callable[[int], Place], **known: Any) -> None:
+        """`place_of`: finds the place by byte offset; `known`: as `Frame` takes it."""
+        super().__init__(native, **known)
+        self._place_of = place_of
+        del self.index, self.time, self.duration
+
+    def __getattr__(self, name: str) -> Any:
+        """Find out what was left open; asked only for attributes that are not there."""
+        if name not in ("index", "time", "duration"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        place = self._place_of(self.offset)
+        self.index, self.time, self.duration = place.index, place.time, place.duration
+        return getattr(self, name)
+
+    def __repr__(self) -> str:
+        return f"Frame(offset={self.offset}, pts={self.pts}, {self.width}x{self.height} {self.pixel_format}, {self.kind.name})"
 
 
 def with_fallback(color: Color, container: Color | None) -> Color:

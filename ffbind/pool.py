@@ -729,6 +729,7 @@ class EnginePool:
         """Find the IRAP before this one, if starting there can help: only a CRA has leading pictures that need it."""
         if irap == 0 or self._samples.kind(irap, reader) is not Kind.CRA:
             return None
+        self._samples.check_beginning(irap)
         return self._samples.irap_at_or_before(irap - 1, reader)
 
 

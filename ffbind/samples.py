@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, pairwise
 from math import nan
@@ -14,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bitstream import SampleHeader, brings_parameter_sets, sample_kind
-from .errors import CorruptError, FFbindError
-from .frame import Frame, NativePicture
+from .errors import CorruptError, FFbindError, NeedsEarlierIrapError
+from .frame import Frame, LateFrame, NativePicture, Place
 from .framing import LENGTH_PREFIXED
 from .hevc import Kind
 from .index import SampleEntry, VideoIndex
@@ -23,10 +25,22 @@ from .limits import Limits
 from .reader import SampleReader
 from .trace import Traces
 
-__all__ = ["PictureCache", "Samples"]
+__all__ = ["KnownPart", "PictureCache", "Samples"]
 
 _BACKWARDS = 256
 """Samples whose headers are read in one go when looking for an IRAP that nobody names."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPart:
+    """What of a stream is known.
+
+    - `breaks`: rows in front of which something is left out, ascending
+    - `place_of`: tells where the frame whose sample is at a byte offset stands in the whole video
+    """
+
+    breaks: tuple[int, ...]
+    place_of: Callable[[int], Place]
 
 
 class PictureCache:
@@ -87,10 +101,20 @@ class Samples:
     """The samples of one track, by row of the index, and what reading and decoding has taught about them.
 
     What is learned is only ever added, and the same whoever adds it, so decoders on several threads may share it.
+
+    `known`: where the index knows only part of the stream, which, and who tells where a frame of it stands in the whole video.
     """
 
-    def __init__(self, index: VideoIndex, pictures: PictureCache, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        index: VideoIndex,
+        pictures: PictureCache,
+        limits: Limits | None = None,
+        known: KnownPart | None = None,
+    ) -> None:
         self._go_by(index)
+        self._known = known
+        self._breaks = known.breaks if known is not None else ()
         self.limits = limits or Limits()
         self.pictures = pictures
         self.kinds: NDArray[np.uint8] = index.samples["kind"].copy()
@@ -202,6 +226,18 @@ class Samples:
         except CorruptError:
             return False
 
+    # Breaks
+
+    def first_known(self, row: int) -> int:
+        """Give the first row of the unbroken stretch of the stream that a row lies in."""
+        place = bisect_right(self._breaks, row)
+        return self._breaks[place - 1] if place else 0
+
+    def end_known(self, row: int) -> int:
+        """Give the row behind the last one of the unbroken stretch of the stream that a row lies in."""
+        place = bisect_right(self._breaks, row)
+        return self._breaks[place] if place < len(self._breaks) else len(self)
+
     # GOPs
 
     def gops(self, rows: Iterable[int]) -> list[list[int]]:
@@ -214,7 +250,7 @@ class Samples:
         moved = [list(groups[0])]
         for before, group in pairwise(groups):
             irap = int(iraps[group[0]])
-            goes_on = irap > 0 and iraps[irap - 1] == iraps[before[0]]
+            goes_on = irap > self.first_known(irap) and iraps[irap - 1] == iraps[before[0]]
             leading = [row for row in group if goes_on and times[row] < times[irap]]
             moved[-1] += leading  # one course, into the GOP behind
             moved.append([row for row in group if row not in leading])
@@ -251,19 +287,20 @@ class Samples:
         """Find an IRAP to start at: the nearest that is known or that the container names, proved by its bytes.
 
         A nearer one that the container does not name may exist; starting earlier is as exact, and once its kind was read it is
-        found. Where the container names none, samples are read backwards until one turns up; LimitError where that is too far.
+        found. Where the container names none, samples are read backwards until one turns up; LimitError where that is too far,
+        NeedsEarlierIrapError where what comes before is not known.
         """
-        target, step = row, 1
-        while row >= 0:
+        target, step, least = row, 1, self.first_known(row)
+        while row >= least:
             named: int = self.iraps.item(row)
             # What comes before the one that is named is farther away than that one.
             candidate = max(self._known_iraps.rfind(1, max(named, 0), row + 1), named)
             if named < 0:
                 # Whatever was not read yet may be one.
-                unknown = np.flatnonzero(self.kinds[: row + 1] == Kind.UNKNOWN)
+                unknown = least + np.flatnonzero(self.kinds[least : row + 1] == Kind.UNKNOWN)
                 candidate = max(candidate, int(unknown[-1]) if len(unknown) else -1)
-            if candidate < 0:
-                return None
+            if candidate < least:
+                break
             if self._known_iraps[candidate]:
                 return candidate
             if named < 0:
@@ -272,11 +309,19 @@ class Samples:
                 return candidate
             if named < 0:
                 # Backwards one by one, each would be a read of its own.
-                for earlier in range(max(0, candidate - step), candidate):
+                for earlier in range(max(least, candidate - step), candidate):
                     self.kind(earlier, reader, candidate)
                 step = min(4 * step, _BACKWARDS)
             row = candidate - 1
+        self.check_beginning(least)
         return None
+
+    def check_beginning(self, row: int) -> None:
+        """Raise NeedsEarlierIrapError where a row is not the first of the stream, but what comes before it is not known."""
+        if row and row == self.first_known(row):
+            raise NeedsEarlierIrapError(
+                f"decoding starts before the sample at offset {self.offset(row)}, in fragments that were not read"
+            )
 
     def check_run(self, first: int, last: int) -> None:
         """Raise LimitError where decoding all rows from `first` to `last` is more than one frame may cost."""
@@ -288,6 +333,18 @@ class Samples:
     def frame(self, row: int, kind: Kind, picture: NativePicture) -> Frame:
         """Make the frame of a row from its picture."""
         index, entry = self.index, self.entry(row)
+        if self._known is not None:
+            return LateFrame(
+                picture,
+                self._known.place_of,
+                kind=kind,
+                offset=self.offset(row),
+                pts=self._pts.item(row),
+                container_color=entry.color,
+                dolby_vision_profile=entry.dolby_vision_profile,
+                rotation=index.rotation,
+                mirrored=index.mirrored,
+            )
         display: int = self.displays.item(row)
         start, end = index.span(display) if display >= 0 else (nan, nan)
         return Frame(

@@ -44,7 +44,9 @@ _LOST = Traced(Step(Verdict.LOST))
 
 
 class Trace:
-    """The steps of a linear decode that starts at the IRAP of row `start`, up to the next sample entry. Several threads may share it.
+    """The steps of a linear decode that starts at the IRAP of row `start`, up to the next sample entry or a break in what is known.
+
+    Several threads may share it.
 
     It goes by what `samples` knows of damage. When more of it is found the trace is `stale`, and another one takes its place.
     """
@@ -55,6 +57,7 @@ class Trace:
         self.probed = start  # all that comes before this row was decoded once, to see what is damaged
         self._samples = samples
         self._entry = samples.entry(start)
+        self._limit = samples.end_known(start)
         self._lock = threading.Lock()
         self._tracker = ReferenceTracker(keep_following=keeps_following())
         self._sets = ParameterSets()
@@ -89,14 +92,14 @@ class Trace:
         return self._traced[place].step if 0 <= place < len(self._traced) else None
 
     def extend(self, row: int, reader: SampleReader) -> bool:
-        """Go on up to `row`; False where another sample entry begins before it, or the trace proves stale.
+        """Go on up to `row`; False where another sample entry or a break comes before it, or the trace proves stale.
 
         Samples whose headers cannot be read are marked in `samples`, with what keeps them from being shown. SourceError where the
         source fails.
         """
         with self._lock:
             while self.end <= row and not self.stale:
-                if self._samples.entry(self.end) is not self._entry:
+                if self.end >= self._limit or self._samples.entry(self.end) is not self._entry:
                     return False
                 self._trace(self.end, row, reader)
             # What lies so far back that no frame may be decoded from there is of no use.

@@ -33,11 +33,14 @@ from .errors import (
 from .fetching import FetchingSource, FetchSettings
 from .frame import Frame, with_fallback
 from .index import VideoIndex
+from .isobmff import LazyTable
 from .limits import Limits
 from .plan import Plan, plan_frames
+from .samples import KnownPart
 from .scan import Watch
 from .sources import BytesSource, FileObjectSource, FileSource, Source, SourceLike, as_source
 from .stats import Stats
+from .track import Track
 from .turn import Turn
 
 __all__ = ["Frames", "Video", "open"]
@@ -50,7 +53,7 @@ _KEPT_BYTES = 512 << 20
 def open(  # noqa: A001
     source: SourceLike,
     *,
-    index: VideoIndex | str | os.PathLike[str] | None = None,
+    index: VideoIndex | LazyTable | str | os.PathLike[str] | None = None,
     threads: int | None = None,
     track: int | None = None,
     kept_bytes: int = _KEPT_BYTES,
@@ -84,17 +87,17 @@ def open(  # noqa: A001
         raise ArgumentError(f"threads must be 1 or more, not {threads}; leave it out for all cores")
     path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
     limits = limits or Limits()
-    if index is not None and not isinstance(index, VideoIndex):
+    if isinstance(index, (str, os.PathLike)):
         index = VideoIndex.load(index, limits=limits)
     opened = as_source(source)
     near = isinstance(opened, (BytesSource, FileSource, FileObjectSource))
     reading = opened if near else FetchingSource(opened, fetch)
     try:
-        if index is None:
-            index = _read_index(reading, track, limits)
-        index.check(opened)
-        _check_pictures(index, limits)
-        return Video(reading, index, threads=threads, path=path, kept_bytes=kept_bytes, limits=limits)
+        table = _read_table(reading, track, limits) if index is None else index
+        known = table.partial.index if isinstance(table, LazyTable) else table
+        known.check(opened)
+        _check_pictures(known, limits)
+        return Video(reading, table, threads=threads, path=path, kept_bytes=kept_bytes, limits=limits)
     except BaseException as error:
         if isinstance(reading, FetchingSource):
             reading.close()
@@ -105,10 +108,10 @@ def open(  # noqa: A001
         raise
 
 
-def _read_index(source: Source, track: int | None, limits: Limits) -> VideoIndex:
-    """Read the tables of an MP4 or MOV file; anything else has none, and is scanned from the first byte to the last."""
+def _read_table(source: Source, track: int | None, limits: Limits) -> VideoIndex | LazyTable:
+    """Read the table of an MP4 or MOV file; anything else has none, and is scanned from the first byte to the last."""
     try:
-        return isobmff.read_index(source, track=track, limits=limits)
+        return isobmff.open_table(source, track=track, limits=limits)
     except NotVideoError as error:
         if source.size == 0:
             raise
@@ -134,7 +137,7 @@ class Video:
     def __init__(
         self,
         source: Source,
-        index: VideoIndex,
+        table: VideoIndex | LazyTable,
         *,
         threads: int | None,
         path: str | None,
@@ -148,17 +151,26 @@ class Video:
         self._turn = Turn("video", "open it again")
         self._kept_bytes = kept_bytes
         self._limits = limits
-        self._decoding = Decoding(
-            source,
-            index.bound_to(path if path is not None else source),
-            self._turn,
-            threads=self._threads,
-            kept_bytes=kept_bytes,
-            limits=limits,
-        )
+        self._track = Track(table, self._fetching, self._turn, limits, self._new_decoding)
         self._fetched_before = self._fetched()
 
+    def _new_decoding(self, index: VideoIndex, known: KnownPart | None) -> Decoding:
+        return Decoding(
+            self._source,
+            index.bound_to(self._path if self._path is not None else self._source),
+            self._turn,
+            threads=self._threads,
+            kept_bytes=self._kept_bytes,
+            limits=self._limits,
+            known=known,
+        )
+
     # What the video is
+
+    @property
+    def _decoding(self) -> Decoding:
+        """What goes by the whole table."""
+        return self._track.whole()
 
     @property
     def _index(self) -> VideoIndex:
@@ -174,7 +186,7 @@ class Video:
         """A copy of the counters."""
         self._turn.check_process()
         with self._turn.lock:
-            return self._decoding.stats + self._fetched() - self._fetched_before
+            return self._track.stats + self._fetched() - self._fetched_before
 
     def _fetched(self) -> Stats:
         """What a source that is far has done since it was opened: first for the file's tables, then for samples."""
@@ -195,7 +207,8 @@ class Video:
         return len(self._index)
 
     def __repr__(self) -> str:
-        return f"<ffbind.Video {self._path or 'of ' + str(self._source.size) + ' bytes'}: {len(self)} frames>"
+        frames = f"{len(self)} frames" if self._track.is_whole else "fragments read when they are needed"
+        return f"<ffbind.Video {self._path or 'of ' + str(self._source.size) + ' bytes'}: {frames}>"
 
     @property
     def codec(self) -> str:
@@ -205,7 +218,7 @@ class Video:
     @property
     def profile(self) -> int:
         """general_profile_idc of the bitstream (H.265 annex A): 1 is Main, 2 is Main 10."""
-        return self._decoding.sequence().profile
+        return self._track.now.sequence().profile
 
     @property
     def source(self) -> Source:
@@ -215,40 +228,40 @@ class Video:
     @property
     def width(self) -> int:
         """Width as shown: cropped and upright."""
-        facts = self._decoding.sequence()
-        return facts.height if self._index.rotation in (90, 270) else facts.width
+        facts = self._track.now.sequence()
+        return facts.height if self._track.now.index.rotation in (90, 270) else facts.width
 
     @property
     def height(self) -> int:
         """Height as shown: cropped and upright."""
-        facts = self._decoding.sequence()
-        return facts.width if self._index.rotation in (90, 270) else facts.height
+        facts = self._track.now.sequence()
+        return facts.width if self._track.now.index.rotation in (90, 270) else facts.height
 
     @property
     def bit_depth(self) -> int:
         """Bits of a decoded value: 8 to 16."""
-        return self._decoding.sequence().bit_depth
+        return self._track.now.sequence().bit_depth
 
     @property
     def pixel_format(self) -> str:
         """FFmpeg's name of the format that pictures decode to, such as 'yuv420p10le'."""
-        return self._decoding.sequence().pixel_format
+        return self._track.now.sequence().pixel_format
 
     @property
     def rotation(self) -> int:
         """Degrees clockwise by which pictures are turned to be upright: 0, 90, 180 or 270."""
-        return self._index.rotation
+        return self._track.now.index.rotation
 
     @property
     def color(self) -> Color:
         """Primaries, transfer, matrix and range: of the bitstream, else of the container."""
-        return with_fallback(self._decoding.sequence().color, self._index.entries[0].color)
+        return with_fallback(self._track.now.sequence().color, self._track.now.index.entries[0].color)
 
     @property
     def pixel_aspect(self) -> tuple[int, int]:
         """Shape of a pixel, width : height, before rotation; frames are not stretched by it."""
-        container = self._index.entries[0].pixel_aspect
-        return container if container != (1, 1) else self._decoding.sequence().pixel_aspect
+        container = self._track.now.index.entries[0].pixel_aspect
+        return container if container != (1, 1) else self._track.now.sequence().pixel_aspect
 
     @property
     def duration(self) -> float:
@@ -333,16 +346,11 @@ class Video:
         `irap_offset`: byte offset of an IRAP sample at or before it in decode order, where decoding may start at the latest; it
         saves looking for one. Raises OffsetError, NotIrapError, BeforeIrapError; UndecodableError, NotShownError, CorruptError.
         """
-        with self._turn:
-            decoding = self._decoding
-            return decoding.frame(decoding.row_at_offset(offset, irap_offset))
+        return self._track.frame_at_offset(offset, irap_offset)
 
     def frames_at_offsets(self, offsets: Iterable[int], irap_offset: int | None = None) -> Iterator[Frame]:
         """Give the pictures whose samples start at these bytes, in the caller's order; see `frame_at_offset`."""
-        decoding = self._decoding
-        rows = ((decoding.row_at_offset(offset, irap_offset), offset) for offset in offsets)
-        for frame, _ in decoding.in_order(rows, operator.length_hint(offsets)):
-            yield frame
+        return self._track.frames_at_offsets(offsets, irap_offset)
 
     def to_numpy(
         self,
@@ -409,7 +417,7 @@ class Video:
             if self._turn.closed:
                 return
             self._turn.closed = True
-            self._decoding.close()
+            self._track.close()
             if self._path is not None and isinstance(self._source, FileSource):
                 self._source.close()
 
@@ -431,7 +439,7 @@ class Video:
 
     def _know_order(self) -> None:
         """Make sure that the order of showing is known, which takes a scan where time stamps cannot tell."""
-        if not self._index.has_composition_times and self._decoding.sequence().max_num_reorder > 0:
+        if not self._index.has_composition_times and self._track.now.sequence().max_num_reorder > 0:
             self.scan()
 
 

@@ -126,6 +126,11 @@ CLIPS: dict[str, str] = {
     "far_dash.mp4": "-i {far_last.mp4} -c copy -movflags dash+frag_keyframe+global_sidx",
     "far_short_fragments.mp4": "-i {far_last.mp4} -c copy -movflags empty_moov+skip_trailer+frag_every_frame",
     "far_no_hints.mp4": "-i {far_last.mp4} -c copy -movflags frag_keyframe+empty_moov+skip_trailer",
+    # Fragments that are GOPs, and such that are less; leading pictures, and parameter sets in the samples.
+    "open_gop_fragments.mp4": "-i {open_gop.mp4} -c copy -movflags frag_keyframe+empty_moov",
+    "open_gop_short_fragments.mp4": "-i {open_gop.mp4} -c copy -movflags frag_every_frame+empty_moov+default_base_moof",
+    "open_gop_dash.mp4": "-i {open_gop.mp4} -c copy -movflags dash+frag_keyframe+global_sidx",
+    "in_band_fragments.mp4": "-i {in_band.mp4} -c copy -movflags frag_keyframe+empty_moov -tag:v hev1",
     # The same streams in other containers, and in none.
     "open_gop.mkv": "-i {open_gop.mp4} -c copy",
     "open_gop.ts": "-i {open_gop.mp4} -c copy",

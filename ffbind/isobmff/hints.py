@@ -6,6 +6,7 @@ Source: ISO/IEC 14496-12 8.8.9 to 8.8.11 (mfra, tfra, mfro), 8.16.3 (sidx).
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ffbind.errors import CorruptError
 from ffbind.fetching import FetchingSource
@@ -14,11 +15,12 @@ from ffbind.limits import Limits
 from .boxes import Fields, children
 from .chains import begin_chains
 
-__all__ = ["FragmentHints"]
+__all__ = ["FragmentHints", "places_of_sidx"]
 
 _TAIL = 64 << 10  # read where mfra may end; the whole box in most files
 _LEAST = 4 << 10  # bytes of a fragment that are fetched at least: its moof, and the header behind it
 _WORTH = 256 << 10  # what is left of the file has to be more than this for hints to save requests
+_FARTHEST = 2**62  # no file reaches there
 _FEW = 2  # hints from sidx: fewer are those of one segment, and say nothing of the others
 
 
@@ -36,35 +38,33 @@ class FragmentHints:
         self._last: int | None = None  # where the moof before stands
         self._piece: int | None = None  # what is read of each fragment, once chains were begun
 
+    @property
+    def at_once(self) -> int:
+        """How many requests the source makes side by side."""
+        return self._source.settings.at_once
+
     def take_sidx(self, end: int, payload: memoryview) -> None:
         """Take the places that a segment index names; `end`: where its box ends, which is what it counts from."""
-        fields = Fields(payload, "sidx")
-        try:
-            version, _ = fields.version_and_flags()
-            fields.take(8)
-            size = 4 if version == 0 else 8
-            fields.take(size)
-            place = end + fields.unsigned(size)
-            fields.take(2)
-            table = fields.table(fields.unsigned(2), 3)
-        except CorruptError:
-            return
-        # What stands behind the last of them is of use too.
-        self._add(place + np.concatenate(([0], np.cumsum(table[:, 0] & 0x7FFFFFFF))))
+        self._add(places_of_sidx(end, payload))
+
+    def behind(self, position: int) -> list[int]:
+        """Give the places behind a moof, ascending; what stands at the end of the file is looked up where sidx named too few."""
+        if not self._looked and self._source.size - position > _WORTH:
+            self._looked = True
+            if sum(place > position for place in self._places) < _FEW:
+                self._read_mfra(position)
+        return sorted(place for place in self._places if place > position)
 
     def fetch(self, position: int, length: int) -> int | None:
         """Have later fragments come; `position` and `length` are those of a moof just read.
 
         Gives how many bytes to read at least at a time from here on, 0 for no more than is asked for; None: as before.
         """
-        if not self._looked and self._source.size - position > _WORTH:
-            self._looked = True
-            if sum(place > position for place in self._places) < _FEW:
-                self._read_mfra(position)
+        places = self.behind(position) if not self._looked or length > self._bytes or self._new else []
         if length > self._bytes or self._new:
             self._bytes = max(self._bytes, length + length // 2)
             self._new = False
-            self._source.expect((place, self._bytes) for place in sorted(self._places) if place > position)
+            self._source.expect((place, self._bytes) for place in places)
         if len(self._places) >= _FEW:
             return 0
         if self._looked and self._last is not None and not self._asked:
@@ -74,7 +74,7 @@ class FragmentHints:
         self._last = position
         return self._piece
 
-    def _add(self, places: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+    def _add(self, places: NDArray[np.int64]) -> None:
         known = len(self._places)
         for place in places[: self._limits.boxes].tolist():
             if 0 < place < self._source.size and len(self._places) < self._limits.boxes:
@@ -112,3 +112,24 @@ class FragmentHints:
         rows = np.frombuffer(fields.take(count * entry), np.uint8).reshape(count, entry)
         offsets = np.ascontiguousarray(rows[:, wide : 2 * wide]).view(f">u{wide}")[:, 0]
         self._add(offsets[offsets < self._source.size].astype(np.int64))
+
+
+def places_of_sidx(end: int, payload: memoryview) -> NDArray[np.int64]:
+    """Give the places that a segment index names, and that behind the last of them; none where it is damaged.
+
+    `end`: where its box ends, which is what it counts from.
+    """
+    fields = Fields(payload, "sidx")
+    try:
+        version, _ = fields.version_and_flags()
+        fields.take(8)
+        size = 4 if version == 0 else 8
+        fields.take(size)
+        place = end + fields.unsigned(size)
+        fields.take(2)
+        table = fields.table(fields.unsigned(2), 3)
+    except CorruptError:
+        return np.zeros(0, np.int64)
+    if place >= _FARTHEST:
+        return np.zeros(0, np.int64)
+    return place + np.concatenate(([0], np.cumsum(table[:, 0] & 0x7FFFFFFF)))

@@ -6,7 +6,9 @@ Source: ISO/IEC 14496-12 8.2 to 8.4 and 8.7.2 (dref); QuickTime File Format for 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,11 +24,11 @@ from ffbind.sources import Source
 from .boxes import Box, Boxes, Fields, children, corrupt, find
 from .edits import Edit, Rates, present, read_elst
 from .entries import DescribedEntry, read_stsd
-from .fragments import Run, expand_runs, read_fragments, read_trex
+from .fragments import Defaults, Run, expand_runs, read_fragments, read_trex
 from .table import Columns, read_sample_table
 from .top_level import walk_top_level
 
-__all__ = ["VideoTrack", "read_index", "read_tracks"]
+__all__ = ["Movie", "VideoTrack", "build_index", "read_index", "read_movie", "read_tracks"]
 
 _IDENTITY = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 
@@ -58,18 +60,61 @@ def read_index(source: Source, track: int | None = None, *, limits: Limits | Non
     """
     limits = limits or Limits()
     top = walk_top_level(source, limits)
-    moov = find(top.moov, "moov")
-    if b"cmov" in moov:
+    movie = read_movie(top.moov, limits)
+    runs = read_fragments(top.moofs, movie.trex, source.size, limits)
+    chosen = movie.choose(runs, track)
+    return build_index(movie, chosen, runs.get(chosen.track_id, []), source.size, source.identity, limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Movie:
+    """What moov says: its time base and matrix, the video tracks, and what fragments leave out, by track id (`trex`)."""
+
+    timescale: int
+    matrix: tuple[int, ...]
+    tracks: list[VideoTrack]
+    trex: dict[int, Defaults]
+
+    def choose(self, runs: dict[int, list[Run]], track: int | None) -> VideoTrack:
+        """Choose the track of this id, else the one with most samples, HEVC before others, enabled before disabled.
+
+        `runs`: those of fragments, by track id.
+        """
+        if track is not None:
+            for candidate in self.tracks:
+                if candidate.track_id == track:
+                    return candidate
+            known = ", ".join(str(candidate.track_id) for candidate in self.tracks)
+            raise NotVideoError(f"the file has no video track {track}; its video tracks are {known}")
+
+        def worth(candidate: VideoTrack) -> tuple[bool, bool, int]:
+            fragments = sum(run.count for run in runs.get(candidate.track_id, []))
+            return _is_hevc(candidate), candidate.enabled, candidate.samples_in_moov + fragments
+
+        return max(self.tracks, key=worth)
+
+    def choose_before(self, track: int | None) -> VideoTrack | None:
+        """Choose the track before any fragment was read; None where samples in fragments decide."""
+        best = self.choose({}, track)
+        rivals = [
+            other
+            for other in self.tracks
+            if (_is_hevc(other), other.enabled) == (_is_hevc(best), best.enabled) and other is not best
+        ]
+        return None if track is None and rivals else best
+
+
+def read_movie(moov: memoryview, limits: Limits) -> Movie:
+    """Read moov, but for the tables of its tracks."""
+    boxes = find(moov, "moov")
+    if b"cmov" in boxes:
         raise UnsupportedError(
             "the moov box is compressed (cmov); convert the file with `ffmpeg -c copy` first"
         )
-    movie_timescale, movie_matrix = _read_mvhd(moov)
-    tracks = read_tracks(top.moov, limits)
-    mvex = moov.get(b"mvex")
-    trex = read_trex(mvex.payload) if mvex else {}
-    runs = read_fragments(top.moofs, trex, source.size, limits)
-    chosen = _choose(tracks, runs, track)
-    return _build(source, chosen, runs.get(chosen.track_id, []), movie_timescale, movie_matrix, limits)
+    timescale, matrix = _read_mvhd(boxes)
+    tracks = read_tracks(moov, limits)
+    mvex = boxes.get(b"mvex")
+    return Movie(timescale, matrix, tracks, read_trex(mvex.payload) if mvex else {})
 
 
 def _read_mvhd(moov: Boxes) -> tuple[int, tuple[int, ...]]:
@@ -148,34 +193,24 @@ def _read_tkhd(fields: Fields) -> tuple[int, bool, tuple[int, ...]]:
     return track_id, bool(flags & 1), _read_matrix(fields)
 
 
-def _choose(tracks: list[VideoTrack], runs: dict[int, list[Run]], track: int | None) -> VideoTrack:
-    if track is not None:
-        for candidate in tracks:
-            if candidate.track_id == track:
-                return candidate
-        known = ", ".join(str(candidate.track_id) for candidate in tracks)
-        raise NotVideoError(f"the file has no video track {track}; its video tracks are {known}")
-
-    def worth(candidate: VideoTrack) -> tuple[bool, bool, int]:
-        fragments = sum(run.count for run in runs.get(candidate.track_id, []))
-        return _is_hevc(candidate), candidate.enabled, candidate.samples_in_moov + fragments
-
-    return max(tracks, key=worth)
-
-
 def _is_hevc(track: VideoTrack) -> bool:
     stsd = find(track.stbl, "stbl").get(b"stsd")
     return stsd is not None and bytes(stsd.payload[12:16]) in (b"hvc1", b"hev1", b"dvh1", b"dvhe")
 
 
-def _build(
-    source: Source,
+def build_index(
+    movie: Movie,
     track: VideoTrack,
     runs: list[Run],
-    movie_timescale: int,
-    movie_matrix: tuple[int, ...],
+    size: int,
+    identity: str,
     limits: Limits,
+    breaks: Sequence[int] = (),
 ) -> VideoIndex:
+    """Make the index of a track: of the samples in moov, and of those in the runs of its fragments, in file order.
+
+    `size`, `identity`: of the source. `breaks`: rows in front of which fragments are left out; no IRAP is named across one.
+    """
     stbl = find(track.stbl, "stbl")
     if b"stsd" not in stbl:
         raise corrupt("its video track has no stsd box, so its codec is not known")
@@ -185,7 +220,7 @@ def _build(
         assert described[0].error is not None
         raise described[0].error
     timescale = _read_timescale(track.mdia)
-    in_moov = read_sample_table(track.stbl, source.size, limits)
+    in_moov = read_sample_table(track.stbl, size, limits)
     first_dts = int(in_moov.dts[-1] + in_moov.duration[-1]) if len(in_moov) else 0
     groups = [box for box in children(track.stbl, "stbl") if box.type == b"sgpd"]
     in_fragments = expand_runs(runs, first_dts, groups)
@@ -197,9 +232,12 @@ def _build(
     limits.check(len(columns), limits.samples, "samples")
     entries, entry_column = _use_entries(described, columns, _external_references(track.minf))
     edits = _read_edits(track.edts, limits)
-    shown = present(in_moov, in_fragments, edits, Rates(movie_timescale, timescale), limits)
-    rotation, mirrored = _orientation(track.matrix, movie_matrix)
+    shown = present(in_moov, in_fragments, edits, Rates(movie.timescale, timescale), limits)
+    rotation, mirrored = _orientation(track.matrix, movie.matrix)
     samples = _sample_columns(columns, entry_column, shown)
+    for first, end in pairwise((*breaks, len(columns))):
+        irap = samples["irap"][first:end]
+        irap[irap < first] = -1
     return VideoIndex(
         samples=as_table(samples, SAMPLE_DTYPE),
         entries=entries,
@@ -207,8 +245,8 @@ def _build(
         timescale=timescale,
         rotation=rotation,
         mirrored=mirrored,
-        size=source.size,
-        identity=source.identity,
+        size=size,
+        identity=identity,
         track_id=track.track_id,
         has_composition_times=columns.has_composition and _all_differ(columns.pts, shown["row"]),
         _columns=(samples, shown),

@@ -15,10 +15,10 @@ from ffbind.sources import Source, read_exactly
 from .boxes import corrupt, find, name_of, read_header
 from .hints import FragmentHints
 
-__all__ = ["TopLevel", "bytes_of_use", "walk_top_level"]
+__all__ = ["FIRST_BOXES", "TopLevel", "Window", "bytes_of_use", "walk_top_level"]
 
 # What may stand first in a file of this family (ISO/IEC 14496-12 table 1, QuickTime's older atoms).
-_FIRST_BOXES = frozenset(
+FIRST_BOXES = frozenset(
     b"ftyp moov mdat free skip wide pnot uuid styp sidx ssix moof mfra meta prft emsg pdin udta junk".split()
 )
 _STILL_BRANDS = frozenset(b"heic heix heim heis avif mif1 jpeg".split())
@@ -37,16 +37,18 @@ _BOXES_OF_USE = 32  # looked at for moov or mdat, in what is read before more is
 class TopLevel:
     """What stands at the top level: payload of moov, payloads of all moof with their place in the file.
 
-    `brand`: the major brand of ftyp, empty without one; `first`: places of the first moov, mdat and sidx.
+    `brand`: the major brand of ftyp, empty without one; `first`: places of the first moov, mdat and sidx; `places`: where the walk
+    ended with the first moof, those behind it that sidx or mfra name, ascending.
     """
 
     moov: memoryview
     moofs: list[tuple[int, memoryview]]
     brand: bytes
     first: dict[bytes, int]
+    places: tuple[int, ...] = ()
 
 
-class _Window:
+class Window:
     """Reads pieces of a source in ascending order through one buffer, so that few reads reach the source."""
 
     def __init__(self, source: Source) -> None:
@@ -79,7 +81,7 @@ def bytes_of_use(head: bytes | bytearray | memoryview) -> int:
         if len(head) - position < 16:
             return max(position + 16, _WINDOW)
         length, box_type, _ = read_header(head, position)
-        if position == 0 and box_type not in _FIRST_BOXES:
+        if position == 0 and box_type not in FIRST_BOXES:
             return _WINDOW
         if box_type == b"moov":
             return max(position + length + _FIRST_SAMPLE, _WINDOW)
@@ -89,18 +91,18 @@ def bytes_of_use(head: bytes | bytearray | memoryview) -> int:
     return max(position + _FIRST_SAMPLE, _WINDOW)
 
 
-def walk_top_level(source: Source, limits: Limits) -> TopLevel:
+def walk_top_level(source: Source, limits: Limits, *, lazily: bool = False) -> TopLevel:
     """Find and read moov and all moof boxes. NotVideoError where the bytes are no ISO-BMFF file.
 
     A file whose moov announces no fragments (mvex, 8.8.1) is read no further than moov. Of one with fragments, on a source that is far,
     the places that its sidx or mfra name, or that a look into it shows, are fetched side by side; they are hints: what stands there is
-    found by walking.
+    found by walking. `lazily`: where they are more than are fetched at once, the walk ends with the first moof and names them.
 
     A last box that reaches beyond the end of the file is normal for mdat (a copy cut short): only the samples
     in the missing part are lost. A cut moof was never finished by its writer: the fragments before it count.
     """
     size = source.size
-    window = _Window(source)
+    window = Window(source)
     moov: memoryview | None = None
     moofs: list[tuple[int, memoryview]] = []
     moof_bytes = 0
@@ -117,7 +119,7 @@ def walk_top_level(source: Source, limits: Limits) -> TopLevel:
         length, box_type, header = read_header(head)
         if length == 0 and header == 8:
             length = size - position
-        if position == 0 and (box_type not in _FIRST_BOXES or length < header):
+        if position == 0 and (box_type not in FIRST_BOXES or length < header):
             break
         if length < header:
             if moov is not None:
@@ -143,6 +145,10 @@ def walk_top_level(source: Source, limits: Limits) -> TopLevel:
             moof_bytes += length
             limits.check(moof_bytes, limits.header_bytes, "bytes of moof boxes")
             moofs.append((position, window.read(position, length)[header:]))
+            if lazily and hints is not None and moov is not None and len(moofs) == 1:
+                places = hints.behind(position)
+                if len(places) > hints.at_once:
+                    return TopLevel(moov, moofs, brand, first, tuple(places))
             ahead = None if hints is None else hints.fetch(position, length)
             if ahead is not None:
                 window.ahead = ahead

@@ -569,7 +569,7 @@ def test_what_fails_ahead_of_time_is_nobodys_error(data: bytes) -> None:
 
 
 def test_opening_that_fails_leaves_no_thread(clip: Make) -> None:
-    far = FarSource(clip("far_fragments.mp4").read_bytes())
+    far = FarSource(clip("far_no_hints.mp4").read_bytes())
 
     def failing(offset: int, length: int) -> None:
         if 0 < offset < len(far.requests) << 40 and length < HEAD:

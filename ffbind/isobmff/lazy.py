@@ -1,0 +1,333 @@
+"""The table of a long fragmented file, of which fragments are read when frames need them.
+
+    file      moov | moof mdat | moof mdat | moof mdat | moof mdat | moof mdat | moof mdat |
+    places         ^           ^           ^           ^           ^           ^           as sidx or mfra name them
+    read           |-----------|                       |-----------------------|
+    rows            0 1 2 3 4 5                          6 7 8 9 .  .  .  .  .
+                                                         ^ a break: what comes before row 6 in the stream is not known
+
+A place is believed where walking along the boxes from the one before leads to it; where it does not, the whole table has to be read.
+
+Source: ISO/IEC 14496-12 8.8 (movie fragments), 8.8.12 (tfdt), 8.16.3 (sidx).
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ffbind.errors import FFbindError
+from ffbind.fetching import FetchingSource
+from ffbind.index import VideoIndex
+from ffbind.limits import Limits
+from ffbind.sources import Source
+
+from .boxes import find, read_header
+from .entries import read_stsd
+from .fragments import Run, read_fragments
+from .hints import places_of_sidx
+from .movie import VideoTrack, build_index, read_index, read_movie
+from .top_level import FIRST_BOXES, Window, walk_top_level
+
+__all__ = ["LazyTable", "PartialIndex", "open_table"]
+
+_PIECE = 4 << 10  # read of a part at least: its moof as a rule, and the header behind it
+_MOST_READ = 8 << 20  # at once of a part, media in it included
+_MOST_BOXES = 256  # of one part that are looked at on the way to a frame
+_MOST_PARTS = 1024  # read for one frame
+_MOST_EARLIER = 63  # parts in front of that, where it turns out that decoding starts earlier
+_MOST_WARMED = 32  # parts whose fragments come ahead where one is wanted after the other
+
+
+class _Unclear(Exception):
+    """What sidx or mfra says is not so, or the fragments that a frame needs cannot be told by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartialIndex:
+    """The rows that are known of a table, and `breaks`: those in front of which the stream is not known, ascending.
+
+    Places in presentation order are counted over these rows alone, so they and times say nothing of the video.
+    """
+
+    index: VideoIndex
+    breaks: tuple[int, ...]
+
+
+class _Moof(NamedTuple):
+    position: int
+    payload: bytes
+    runs: list[Run]  # of the track
+
+
+@dataclass(slots=True)
+class _Part:
+    """What stands between two places: its fragments, read in order. `reached`: where the first box is that was not looked at."""
+
+    reached: int
+    moofs: list[_Moof] = field(default_factory=list)
+    boxes: int = 0
+
+
+class LazyTable:
+    """The table of one track. Not for two threads at once; it can be pickled, without its source.
+
+    `size`, `identity`: of the source that it is of.
+    """
+
+    def __init__(
+        self,
+        moov: bytes,
+        track_id: int,
+        places: Sequence[int],
+        size: int,
+        identity: str,
+        limits: Limits,
+        read: Iterable[tuple[int, int, Sequence[tuple[int, bytes]]]] = (),
+    ) -> None:
+        """`places`: where parts begin, the first fragment foremost; `read`: what is known of them, as pickling keeps it."""
+        self.size, self.identity = size, identity
+        self._moov, self._limits = moov, limits
+        self._movie = read_movie(memoryview(moov), limits)
+        self._track = self._movie.choose({}, track_id)
+        self._places = list(places)
+        self._parts: dict[int, _Part] = {}
+        for place, reached, moofs in read:
+            self._parts[place] = _Part(reached, [self._moof(*moof) for moof in moofs], len(moofs))
+        self._partial: PartialIndex | None = None
+        self._piece = _PIECE
+        self._moof_bytes = 0
+        self._last = -1  # place of the part that was wanted last
+        self._warmed = -1  # place in front of which all fragments come ahead
+        self._warm = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        read = [
+            (place, part.reached, [(moof.position, moof.payload) for moof in part.moofs])
+            for place, part in self._parts.items()
+        ]
+        own = (self._moov, self.track_id, self._places, self.size, self.identity, self._limits, read)
+        return LazyTable, own
+
+    @property
+    def track_id(self) -> int:
+        """The track's id in the file."""
+        return self._track.track_id
+
+    @property
+    def partial(self) -> PartialIndex:
+        """What is known so far."""
+        if self._partial is None:
+            runs: list[Run] = []
+            breaks: list[int] = []
+            rows, follows = 0, self._places[0]
+            for place in sorted(self._parts):
+                part = self._parts[place]
+                is_apart = place != follows
+                for moof in part.moofs:
+                    if moof.runs and is_apart:
+                        breaks.append(rows)
+                        is_apart = False
+                    runs += moof.runs
+                    rows += sum(run.count for run in moof.runs)
+                follows = -1 if is_apart else part.reached
+            index = build_index(
+                self._movie, self._track, runs, self.size, self.identity, self._limits, breaks
+            )
+            self._partial = PartialIndex(index, tuple(breaks))
+        return self._partial
+
+    def begin(self, source: FetchingSource) -> bool:
+        """Read the first fragment; False where the table has to be read as a whole."""
+        first = self._places[0]
+        try:
+            self._advance(source, first, first)
+            part = self._parts[first]
+            # What stands behind it, too: a place that does not fit shows here that others will not.
+            self._advance(source, first, part.reached)
+        except _Unclear:
+            return False
+        return bool(part.moofs and part.moofs[0].runs)
+
+    def read_for(
+        self, source: FetchingSource, wanted: Sequence[tuple[int, int | None]], earlier: int = 0
+    ) -> bool:
+        """Read the fragments that frames need; False where that cannot be told, and the whole table has to be read.
+
+        `wanted`: byte offsets of samples, each with that of an IRAP where decoding may start, or None. `earlier`: how often it turned
+        out that decoding starts in front of what was read for the last of them: more fragments are read each time.
+        """
+        back = (1 << earlier) - 1
+        if back > _MOST_EARLIER:
+            return False
+        both = [*wanted, *((irap, None) for offset, irap in wanted if irap is not None and irap > offset)]
+        spans: list[tuple[int, int]] = []
+        ranges: list[tuple[int, int]] = []
+        for offset, irap_offset in both:
+            nearest = offset if irap_offset is None else min(offset, irap_offset)
+            first = bisect_right(self._places, nearest) - 1
+            # What lies in front of all fragments is no sample of theirs; the look-up will say so.
+            if first < 0 or offset >= self.size:
+                continue
+            start = self._places[max(first - back, 0)]
+            missing = [place for place in self._between(start, offset) if place not in self._parts]
+            if len(missing) > _MOST_PARTS:
+                return False
+            spans.append((start, offset))
+            # Where decoding begins with what is missing, it reads what stands between the fragments too.
+            if missing and irap_offset is not None and 0 <= irap_offset - missing[0] <= source.settings.gap:
+                ranges.append((missing[0], min(offset - missing[0] + source.settings.gap, _MOST_READ)))
+            ranges += [(place, self._piece) for place in missing]
+        try:
+            if ranges:
+                source.read_ranges(ranges)
+            for start, offset in spans:
+                self._read_span(source, start, offset)
+            if spans:
+                self._go_on(source, bisect_right(self._places, spans[-1][1]) - 1)
+        except _Unclear:
+            return False
+        return True
+
+    # Inside
+
+    def _between(self, place: int, offset: int) -> list[int]:
+        """Give the places from one on, up to that of the part that has the bytes at `offset`."""
+        return self._places[bisect_left(self._places, place) : bisect_right(self._places, offset)]
+
+    def _end(self, place: int) -> int:
+        """Say where the part that begins at a place ends."""
+        behind = bisect_right(self._places, place)
+        return self._places[behind] if behind < len(self._places) else self.size
+
+    def _read_span(self, source: FetchingSource, place: int, offset: int) -> None:
+        """Read all fragments from the part at `place` on, up to the one that has the bytes at `offset`."""
+        while place <= offset and place < self.size:
+            self._advance(source, place, offset)
+            place = self._end(place)
+
+    def _go_on(self, source: FetchingSource, number: int) -> None:
+        """Where parts are wanted one after the other, have the next ones come, and take in those that are here."""
+        place = self._places[number]
+        if place == self._last:
+            return
+        steps = self._last >= 0 and place == self._end(self._last)
+        self._last = place
+        if not steps:
+            self._warmed, self._warm = -1, 1
+            return
+        following = self._places[number + 1 :]
+        for other in following[:_MOST_WARMED]:
+            if other not in self._parts:
+                if len(source.at_hand(other, self._piece)) < min(self._piece, self.size - other):
+                    break
+                self._advance(source, other, other)
+        half = self._warm // 2
+        if len(following) > half and following[half] > self._warmed:
+            self._warm = min(2 * self._warm, _MOST_WARMED)
+            coming = [
+                other
+                for other in following[: self._warm]
+                if other > self._warmed and other not in self._parts
+            ]
+            self._warmed = following[: self._warm][-1]
+            if coming:
+                ranges = [(other, self._piece) for other in coming]
+                threading.Thread(
+                    target=_fetch, args=(source, ranges), name="ffbind-fragments", daemon=True
+                ).start()
+
+    def _advance(self, source: FetchingSource, place: int, until: int) -> None:
+        """Walk along the boxes of a part until one begins behind `until`."""
+        part = self._parts.get(place) or _Part(place)
+        window = Window(source)
+        while part.reached <= until and self._end(place) - part.reached >= 8:
+            position = part.reached
+            part.boxes += 1
+            if part.boxes > _MOST_BOXES:
+                raise _Unclear
+            # As much again as was gone over: fragments that are many here are small.
+            window.ahead = max(self._piece, min(position - place, _MOST_READ))
+            length, box_type, header = read_header(window.read(position, min(16, self.size - position)))
+            if length == 0 and header == 8:
+                length = self.size - position
+            end = self._end(place)
+            if box_type not in FIRST_BOXES or length < header:
+                raise _Unclear
+            if position + length > end and end != self.size:
+                raise _Unclear
+            if box_type in (b"moof", b"sidx") and position + length <= self.size:
+                self._limits.check(length, self._limits.header_bytes, f"bytes of {box_type.decode()}")
+                payload = window.read(position, length)[header:]
+                if box_type == b"moof":
+                    self._moof_bytes += length
+                    self._limits.check(self._moof_bytes, self._limits.header_bytes, "bytes of moof boxes")
+                    part.moofs.append(self._take_moof(position, bytes(payload), place, end))
+                    self._piece = max(self._piece, min(length + length // 2, _MOST_READ))
+                else:
+                    self._take_places(places_of_sidx(position + length, payload), position + length, end)
+            part.reached = position + length
+            self._parts[place] = part
+            self._partial = None
+
+    def _take_moof(self, position: int, payload: bytes, place: int, end: int) -> _Moof:
+        """Take a fragment whose samples lie in its own part, and whose times are its own."""
+        moof = self._moof(position, payload)
+        if moof.runs and moof.runs[0].start is None:
+            raise _Unclear
+        for run in moof.runs:
+            if run.offset < place or (run.offset + run.data_size() > end and end != self.size):
+                raise _Unclear
+        return moof
+
+    def _moof(self, position: int, payload: bytes) -> _Moof:
+        moofs = [(position, memoryview(payload))]
+        runs = read_fragments(moofs, self._movie.trex, self.size, self._limits)
+        return _Moof(position, payload, runs.get(self.track_id, []))
+
+    def _take_places(self, places: NDArray[np.int64], first: int, end: int) -> None:
+        """Take the places that a segment index within a part names, which make several of it."""
+        found = {place for place in places.tolist() if first < place < end}
+        if found:
+            self._limits.check(len(found) + len(self._places), self._limits.boxes, "places of fragments")
+            self._places = sorted(found.union(self._places))
+
+
+def _fetch(source: FetchingSource, ranges: Sequence[tuple[int, int]]) -> None:
+    with suppress(FFbindError):  # whoever needs these bytes will be told
+        source.read_ranges(ranges)
+
+
+def open_table(
+    source: Source, track: int | None = None, *, limits: Limits | None = None
+) -> VideoIndex | LazyTable:
+    """Read the table of a video track: all of it, or of a long fragmented file that is far what is needed to open it.
+
+    See `movie.read_index`; damage in fragments that are read later is an error then.
+    """
+    limits = limits or Limits()
+    if isinstance(source, FetchingSource):
+        top = walk_top_level(source, limits, lazily=True)
+        if top.places:
+            chosen = read_movie(top.moov, limits).choose_before(track)
+            if chosen is not None and chosen.samples_in_moov == 0 and _has_one_entry(chosen, limits):
+                places = (top.moofs[0][0], *top.places)
+                table = LazyTable(
+                    bytes(top.moov), chosen.track_id, places, source.size, source.identity, limits
+                )
+                if table.begin(source):
+                    return table
+    return read_index(source, track, limits=limits)
+
+
+def _has_one_entry(track: VideoTrack, limits: Limits) -> bool:
+    """Say whether all samples belong to one sample entry, so that the first fragment tells of all."""
+    stsd = find(track.stbl, "stbl").get(b"stsd")
+    return stsd is not None and len(read_stsd(stsd, limits)) == 1
