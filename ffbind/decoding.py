@@ -9,6 +9,8 @@ from contextlib import suppress
 from itertools import islice, pairwise
 from typing import TypeVar
 
+import numpy as np
+
 from .ahead import Ahead
 from .bitstream import ParameterSets, SequenceFacts
 from .errors import BeforeIrapError, CorruptError, FFbindError, NotIrapError, OffsetError, UndecodableError
@@ -178,6 +180,22 @@ class Decoding:
                 yield from self._flowing(_ascending(left), keep)
             else:
                 yield from self._in_batches(_unordered(left, most), keep)
+
+    def grow(self, index: VideoIndex, known: KnownPart) -> bool:
+        """Go by an index that knows more; False, and nothing is done, where what is known now is not how that one begins."""
+        with self._turn:
+            mine = self.index.samples
+            same = len(mine) <= len(index.samples) and all(
+                np.array_equal(mine[name], index.samples[name][: len(mine)])
+                for name in ("offset", "size", "irap")
+            )
+            same &= self.index.entries == index.entries
+            if not same or self.samples.breaks != known.breaks[: len(self.samples.breaks)]:
+                return False
+            self.samples.grow(index.bound_to(self._source), known)
+            self._reader.renew(index.samples)
+            self.pool.renew()
+            return True
 
     def needed(self, rows: Sequence[int]) -> int:
         """Count the samples that a decoder is given for these rows, ascending, from a standing start; their headers are read."""

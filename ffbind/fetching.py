@@ -181,8 +181,23 @@ class FetchingSource:
 
     def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes | bytearray | memoryview]:
         """Read several ranges, those that are missing side by side."""
-        self._want(ranges)
+        self.ask(ranges)
         return [self.read_at(offset, length) for offset, length in ranges]
+
+    def ask(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Ask for ranges that will be read soon, those that are missing side by side; nothing is waited for."""
+        with self._lock:
+            if self._closed:
+                raise _closed()
+            parts = [
+                part
+                for offset, length in join_ranges(ranges, gap=0)
+                for part in self._cover(offset, min(offset + length, self._size))
+            ]
+            self._start(part for part in parts if part.state is _State.QUEUED)
+            late = self._hurried(parts)
+        for pending in late:
+            pending.hurry()
 
     def read_some(self, offset: int, least: int, most: int) -> memoryview:
         """Read at least `least` bytes at `offset`, and up to `most` of them as far as that takes no copy. Fewer only at the end.
@@ -276,7 +291,7 @@ class FetchingSource:
             self._unread.clear()
             self._held = self._unread_bytes = 0
 
-    # Inside; all but `_fetch`, `_work`, `_want` and `_found` are called with the lock held
+    # Inside; all but `_fetch`, `_work` and `_found` are called with the lock held
 
     def _cover(self, start: int, end: int, queue: deque[_Part] | None = None) -> Iterator[_Part]:
         """Give the parts that bytes lie in, in order; those that are missing are made, and put into the queue, if there is one."""
@@ -290,20 +305,6 @@ class FetchingSource:
                 if queue is not None:
                     queue.append(part)
                 yield part
-
-    def _want(self, ranges: Iterable[tuple[int, int]]) -> None:
-        with self._lock:
-            if self._closed:
-                raise _closed()
-            parts = [
-                part
-                for offset, length in join_ranges(ranges, gap=0)
-                for part in self._cover(offset, min(offset + length, self._size))
-            ]
-            self._start(part for part in parts if part.state is _State.QUEUED)
-            late = self._hurried(parts)
-        for pending in late:
-            pending.hurry()
 
     def _start(self, wanted: Iterable[_Part] = ()) -> None:
         """Put what is wanted in front of the queue, and see that there are threads for what may be fetched."""

@@ -156,6 +156,11 @@ class EnginePool:
         for engine in self._engines:
             engine.close()
 
+    def renew(self) -> None:
+        """Take in that more samples are known, behind those known so far."""
+        for reader in self._readers:
+            reader.renew(self._samples.index.samples)
+
     def expect(self, facts: SequenceFacts) -> None:
         """Say what pictures are like, which settles how many decoders are kept."""
         self._facts = facts

@@ -102,7 +102,8 @@ class Samples:
 
     What is learned is only ever added, and the same whoever adds it, so decoders on several threads may share it.
 
-    `known`: where the index knows only part of the stream, which, and who tells where a frame of it stands in the whole video.
+    `known`: where the index knows only part of the stream, which, and who tells where a frame of it stands in the whole video; `breaks`
+    are its.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class Samples:
     ) -> None:
         self._go_by(index)
         self._known = known
-        self._breaks = known.breaks if known is not None else ()
+        self.breaks = known.breaks if known is not None else ()
         self.limits = limits or Limits()
         self.pictures = pictures
         self.kinds: NDArray[np.uint8] = index.samples["kind"].copy()
@@ -139,6 +140,7 @@ class Samples:
     def _go_by(self, index: VideoIndex) -> None:
         """Take an index, and the columns of its table that are looked at for each frame: finding one by name costs more than a look."""
         self.index = index
+        self._descriptions = index.entries
         samples = index.samples
         self._offsets, self._entries, self.iraps = samples["offset"], samples["entry"], samples["irap"]
         self.displays, self._pts = samples["display"], samples["pts"]
@@ -146,7 +148,7 @@ class Samples:
     def entry(self, row: int) -> SampleEntry:
         """Give the sample entry that a row belongs to."""
         number: int = self._entries.item(row)
-        return self.index.entries[number]
+        return self._descriptions[number]
 
     def offset(self, row: int) -> int:
         """Give the byte offset of a row."""
@@ -198,6 +200,17 @@ class Samples:
         self._scanned = True
         self.traces.clear()
 
+    def grow(self, index: VideoIndex, known: KnownPart) -> None:
+        """Go by an index of more samples, all of them behind those known so far, and of the same sample entries."""
+        more, descriptions = index.samples[len(self) :], self._descriptions
+        self.kinds = np.concatenate([self.kinds, more["kind"]])
+        self.temporal_ids = np.concatenate([self.temporal_ids, more["temporal_id"]])
+        self._known_iraps += _is_irap_kind(more["kind"]).tobytes()
+        self._go_by(index)
+        self._descriptions = descriptions  # traces know theirs by being it
+        self._known, self.breaks = known, known.breaks
+        self.__dict__.pop("bytes_before", None)
+
     def doubts_parameter_sets(self, start: int, reader: SampleReader) -> bool:
         """Tell whether the parameter sets in force at an IRAP may be others than those of its sample entry; a scan settles it.
 
@@ -230,13 +243,13 @@ class Samples:
 
     def first_known(self, row: int) -> int:
         """Give the first row of the unbroken stretch of the stream that a row lies in."""
-        place = bisect_right(self._breaks, row)
-        return self._breaks[place - 1] if place else 0
+        place = bisect_right(self.breaks, row)
+        return self.breaks[place - 1] if place else 0
 
     def end_known(self, row: int) -> int:
         """Give the row behind the last one of the unbroken stretch of the stream that a row lies in."""
-        place = bisect_right(self._breaks, row)
-        return self._breaks[place] if place < len(self._breaks) else len(self)
+        place = bisect_right(self.breaks, row)
+        return self.breaks[place] if place < len(self.breaks) else len(self)
 
     # GOPs
 

@@ -57,7 +57,6 @@ class Trace:
         self.probed = start  # all that comes before this row was decoded once, to see what is damaged
         self._samples = samples
         self._entry = samples.entry(start)
-        self._limit = samples.end_known(start)
         self._lock = threading.Lock()
         self._tracker = ReferenceTracker(keep_following=keeps_following())
         self._sets = ParameterSets()
@@ -97,9 +96,10 @@ class Trace:
         Samples whose headers cannot be read are marked in `samples`, with what keeps them from being shown. SourceError where the
         source fails.
         """
+        limit = self._samples.end_known(self.start)
         with self._lock:
             while self.end <= row and not self.stale:
-                if self.end >= self._limit or self._samples.entry(self.end) is not self._entry:
+                if self.end >= limit or self._samples.entry(self.end) is not self._entry:
                     return False
                 self._trace(self.end, row, reader)
             # What lies so far back that no frame may be decoded from there is of no use.

@@ -29,8 +29,8 @@ _TOGETHER = 128
 class Track:
     """Frames of a track by byte offset, and the decoding by which they are found otherwise. Several threads may share it.
 
-    As long as only part of the table is known, another decoding takes the place of the one before when more is read; what goes on
-    with the old one (an iteration) ends with it.
+    As long as only part of the table is known, the decoding grows with what is read behind that. Where something before that comes to
+    be known, rows get other numbers: another decoding takes its place, and what goes on with the old one (an iteration) ends with it.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Track:
                 )
             self._lazy = table, source
             self._partial = table.partial
-            self.now = self._make_for(self._partial)
+            self.now = make(self._partial.index, self._known_of(self._partial))
         """The decoding that goes by what is known."""
 
     @property
@@ -147,11 +147,12 @@ class Track:
                 return self.whole()
             if table.partial is not self._partial:
                 self._partial = table.partial
-                self._go_over(self._make_for(self._partial))
+                if not self.now.grow(self._partial.index, self._known_of(self._partial)):
+                    self._go_over(self._make(self._partial.index, self._known_of(self._partial)))
         return self.now
 
-    def _make_for(self, partial: PartialIndex) -> Decoding:
-        return self._make(partial.index, KnownPart(partial.breaks, self._place_of))
+    def _known_of(self, partial: PartialIndex) -> KnownPart:
+        return KnownPart(partial.breaks, self._place_of)
 
     def _go_over(self, decoding: Decoding) -> None:
         before, self.now = self.now, decoding

@@ -13,17 +13,14 @@ Source: ISO/IEC 14496-12 8.8 (movie fragments), 8.8.12 (tfdt), 8.16.3 (sidx).
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ffbind.errors import FFbindError
 from ffbind.fetching import FetchingSource
 from ffbind.index import VideoIndex
 from ffbind.limits import Limits
@@ -43,6 +40,7 @@ _MOST_READ = 8 << 20  # at once of a part, media in it included
 _MOST_BOXES = 256  # of one part that are looked at on the way to a frame
 _MOST_PARTS = 1024  # read for one frame
 _MOST_EARLIER = 63  # parts in front of that, where it turns out that decoding starts earlier
+_STEPS = 2  # in a row that are taken for a habit
 _MOST_WARMED = 32  # parts whose fragments come ahead where one is wanted after the other
 
 
@@ -104,7 +102,8 @@ class LazyTable:
         self._partial: PartialIndex | None = None
         self._piece = _PIECE
         self._moof_bytes = 0
-        self._last = -1  # place of the part that was wanted last
+        self._last = -1  # byte offset that was wanted last
+        self._steps = 0  # how often another one close behind was wanted then
         self._warmed = -1  # place in front of which all fragments come ahead
         self._warm = 1
 
@@ -148,10 +147,8 @@ class LazyTable:
         """Read the first fragment; False where the table has to be read as a whole."""
         first = self._places[0]
         try:
-            self._advance(source, first, first)
-            part = self._parts[first]
-            # What stands behind it, too: a place that does not fit shows here that others will not.
-            self._advance(source, first, part.reached)
+            # A place that does not fit what stands behind the fragment shows here that others will not.
+            part = self._begin_part(source, first)
         except _Unclear:
             return False
         return bool(part.moofs and part.moofs[0].runs)
@@ -191,7 +188,7 @@ class LazyTable:
             for start, offset in spans:
                 self._read_span(source, start, offset)
             if spans:
-                self._go_on(source, bisect_right(self._places, spans[-1][1]) - 1)
+                self._go_on(source, spans[-1][1])
         except _Unclear:
             return False
         return True
@@ -213,36 +210,40 @@ class LazyTable:
             self._advance(source, place, offset)
             place = self._end(place)
 
-    def _go_on(self, source: FetchingSource, number: int) -> None:
-        """Where parts are wanted one after the other, have the next ones come, and take in those that are here."""
-        place = self._places[number]
-        if place == self._last:
-            return
-        steps = self._last >= 0 and place == self._end(self._last)
-        self._last = place
-        if not steps:
+    def _go_on(self, source: FetchingSource, offset: int) -> None:
+        """Where frames are wanted one after the other, have the fragments behind come, and take in those that are here."""
+        number = bisect_right(self._places, offset) - 1
+        following = self._places[number + 1 : number + 1 + _MOST_WARMED]
+        if offset != self._last:
+            near = bisect_right(self._places, self._last) - 1 in (number - 1, number)
+            self._steps = self._steps + 1 if near and offset > self._last else 0
+            self._last = offset
+        if self._steps < _STEPS:
             self._warmed, self._warm = -1, 1
             return
-        following = self._places[number + 1 :]
-        for other in following[:_MOST_WARMED]:
+        for other in following:
             if other not in self._parts:
                 if len(source.at_hand(other, self._piece)) < min(self._piece, self.size - other):
                     break
-                self._advance(source, other, other)
+                self._begin_part(source, other)
+            if self._parts[other].reached < self._end(other):
+                break  # what is read of it later comes in front of those behind
         half = self._warm // 2
         if len(following) > half and following[half] > self._warmed:
             self._warm = min(2 * self._warm, _MOST_WARMED)
             coming = [
-                other
-                for other in following[: self._warm]
-                if other > self._warmed and other not in self._parts
+                place
+                for place in following[: self._warm]
+                if place > self._warmed and place not in self._parts
             ]
             self._warmed = following[: self._warm][-1]
-            if coming:
-                ranges = [(other, self._piece) for other in coming]
-                threading.Thread(
-                    target=_fetch, args=(source, ranges), name="ffbind-fragments", daemon=True
-                ).start()
+            source.ask((place, self._piece) for place in coming)
+
+    def _begin_part(self, source: FetchingSource, place: int) -> _Part:
+        """Read the first fragment of a part, and what stands behind that."""
+        self._advance(source, place, place)
+        self._advance(source, place, self._parts[place].reached)
+        return self._parts[place]
 
     def _advance(self, source: FetchingSource, place: int, until: int) -> None:
         """Walk along the boxes of a part until one begins behind `until`."""
@@ -253,8 +254,9 @@ class LazyTable:
             part.boxes += 1
             if part.boxes > _MOST_BOXES:
                 raise _Unclear
-            # As much again as was gone over: fragments that are many here are small.
-            window.ahead = max(self._piece, min(position - place, _MOST_READ))
+            # The rest of what is read at first, then as much again as was gone over: where fragments are many, they are small.
+            gone = position - place
+            window.ahead = self._piece - gone if gone + 16 <= self._piece else min(gone, _MOST_READ)
             length, box_type, header = read_header(window.read(position, min(16, self.size - position)))
             if length == 0 and header == 8:
                 length = self.size - position
@@ -298,11 +300,6 @@ class LazyTable:
         if found:
             self._limits.check(len(found) + len(self._places), self._limits.boxes, "places of fragments")
             self._places = sorted(found.union(self._places))
-
-
-def _fetch(source: FetchingSource, ranges: Sequence[tuple[int, int]]) -> None:
-    with suppress(FFbindError):  # whoever needs these bytes will be told
-        source.read_ranges(ranges)
 
 
 def open_table(

@@ -6,6 +6,7 @@ import math
 import pickle
 import random
 import struct
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from far import FarSource
 from linear import picture_hash
+from waiting import until
 
 import ffbind
 from ffbind.fetching import FetchingSource
@@ -268,19 +270,46 @@ def test_a_batch_is_two_rounds_of_requests(clip: Make) -> None:
         assert len(far.requests) == 8
 
 
-def test_playing_reads_fragments_ahead(clip: Make) -> None:
-    """Beyond the second fragment no frame waits for one."""
+def test_playing_waits_for_no_fragment(clip: Make) -> None:
+    """Once it is seen that frames are wanted one after the other; tables of fragments come before their media do."""
     data = clip("far_dash.mp4").read_bytes()
     _, offsets, iraps = rows_of(data)
     far = FarSource(data)
     with opened(far, at_once=8) as video:
+        waits = 0
         for row in range(len(offsets)):
             video.frame_at_offset(offsets[row], iraps[row])
+            until(lambda: far.at_once == 0)
+            time.sleep(0.001)
             far.wait_until_idle()
+            if row == 2:
+                waits = video.stats.waits
+        assert video.stats.waits == waits
         assert is_lazy(video)
-        # One for each of ten fragments and one for the media of each; nothing twice.
-        assert len(far.requests) <= 2 * 10 + 3
-        assert sum(length for _, length in far.requests) < len(data) * 1.05
+        # The head, one for each of nine fragments, and what stands behind them; of the media nothing twice.
+        assert sum(length <= 4096 for _, length in far.requests) == 10
+        assert len(far.requests) <= 11 + 14
+        assert sum(length for _, length in far.requests) <= len(data) + 4096
+
+
+def test_nothing_is_decoded_across_fragments_that_were_not_read(clip: Make) -> None:
+    """A trace ends with what is known in one piece."""
+    data = clip("far_dash.mp4").read_bytes()
+    _, offsets, iraps = rows_of(data)
+    with opened(FarSource(data)) as video:
+        video.frame_at_offset(offsets[125], iraps[125])
+        decoding = video._track.now
+        assert decoding.samples.breaks == (30,)
+        assert [decoding.samples.first_known(row) for row in (0, 29, 30, 59)] == [0, 0, 30, 30]
+        assert [decoding.samples.end_known(row) for row in (0, 29, 30, 59)] == [30, 30, 60, 60]
+        trace = decoding.samples.traces.at(0)
+        assert trace.extend(29, decoding._reader)
+        assert not trace.extend(30, decoding._reader)
+        video.frame_at_offset(offsets[155], iraps[155])
+        assert video._track.now is decoding
+        assert decoding.samples.end_known(30) == 90
+        video.frame_at_offset(offsets[35], iraps[35])
+        assert video._track.now is not decoding
 
 
 # What is not as it says

@@ -47,6 +47,9 @@ KILLERS = {
     "entry_of_the_sample_before": ["test_camera_files.py::test_two_sample_entries"],
     "frame_before": [EXACT + "test_by_time[plain.mp4]"],
     "first_come_first_given": ["test_flow.py::test_whole_files_are_those_of_a_linear_decode[one_gop.mp4-2]"],
+    "stretches_joined": [
+        "test_lazy.py::test_frames_by_offset_are_those_of_the_whole_table[open_gop_fragments.mp4-shuffled-True]"
+    ],
     "batch_in_decode_order": ["test_video.py::test_frames_in_the_callers_order_with_repeats"],
 }
 
@@ -62,8 +65,10 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "tests/conftest.py",
         "tests/clips.py",
         "tests/linear.py",
+        "tests/far.py",
         "tests/headers.py",
         "tests/movie.py",
+        "tests/waiting.py",
     ):
         (copy / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, copy / name)
