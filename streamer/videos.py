@@ -17,14 +17,14 @@ from ffbind import magic
 from ffbind.errors import CorruptError, FFbindError, NotVideoError, SourceChangedError, UnsupportedError
 from ffbind.fetching import FetchingSource
 from ffbind.index import VideoIndex
-from ffbind.isobmff import read_index
+from ffbind.isobmff import open_table, read_index
 
 from .fetcher import Fetcher
 from .lanes.pool import Failure, LanePool, LaneVideo, Outcome
 from .messages import Code
 from .storage import HEAD_BYTES, Look, ObjectInfo, ObjectSource, SavedIndexes, Storage, StorageError
 
-__all__ = ["OpenError", "Table", "Videos", "read_index_of"]
+__all__ = ["OpenError", "Table", "Videos", "read_table_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,10 @@ class OpenError(Exception):
 
 
 class Table(NamedTuple):
-    """An index, packed for the lanes, and what came with it of the media: bytes from the first sample on, at `media_offset`."""
+    """An index, or a table that is read as frames need it, packed for the lanes, and what came with it of the media.
+
+    `media`: bytes from the first sample on, which is at `media_offset`.
+    """
 
     packed: bytes
     media_offset: int
@@ -151,9 +154,8 @@ class Videos:
         info = looked.info
         if hint is None:
             source = ObjectSource(self._storage, looked)
-            table = await loop.run_in_executor(
-                self._executor, read_index_of, source, info.path, self.indexes.keep
-            )
+            keep = self.indexes.keep if self.indexes.writes else None
+            table = await loop.run_in_executor(self._executor, read_table_of, source, info.path, keep)
             index = table.packed
             if source.brought:  # by a store; a file is read again as cheaply, and whether it still is the one that was set is seen then
                 self._fetcher.put(info, table.media_offset, table.media)
@@ -209,18 +211,25 @@ def _named(path: str, message: str) -> str:
     return message if path in message else f"{path}: {message}"
 
 
-def read_index_of(source: ObjectSource, path: str, keep: Callable[[str, VideoIndex], None]) -> Table:
-    """Read the sample table (numpy, no native parser), give it to `keep` with the path, and pack it for the lane."""
+def read_table_of(
+    source: ObjectSource, path: str, keep: Callable[[str, VideoIndex], None] | None = None
+) -> Table:
+    """Read the sample table (numpy, no native parser) and pack it for the lane.
+
+    All of it where there is `keep`, which is given it with the path; else, of a long fragmented file, what is needed to open it.
+    """
     fetching = FetchingSource(source)
     try:
         try:
-            index = read_index(fetching)
-            keep(path, index)
+            table = open_table(fetching) if keep is None else read_index(fetching)
+            index = table if isinstance(table, VideoIndex) else table.partial.index
+            if keep is not None:
+                keep(path, index)
             first = int(index.samples["offset"][0]) if len(index.samples) else 0
             media = max(
                 bytes(fetching.at_hand(first, _MEDIA_BYTES)), source.held(first, _MEDIA_BYTES), key=len
             )
-            return Table(pickle.dumps(index, protocol=5), first, media)
+            return Table(pickle.dumps(table, protocol=5), first, media)
         except NotVideoError:
             _refuse_streams(fetching)
             raise

@@ -102,8 +102,9 @@ class LazyTable:
         self._partial: PartialIndex | None = None
         self._piece = _PIECE
         self._moof_bytes = 0
-        self._last = -1  # byte offset that was wanted last
-        self._steps = 0  # how often another one close behind was wanted then
+        self._number = -2  # of the part that was wanted last
+        self._farthest = -1  # byte offset that was wanted since parts are wanted one after the other
+        self._steps = 0  # how often one farther on was wanted
         self._warmed = -1  # place in front of which all fragments come ahead
         self._warm = 1
 
@@ -214,10 +215,12 @@ class LazyTable:
         """Where frames are wanted one after the other, have the fragments behind come, and take in those that are here."""
         number = bisect_right(self._places, offset) - 1
         following = self._places[number + 1 : number + 1 + _MOST_WARMED]
-        if offset != self._last:
-            near = bisect_right(self._places, self._last) - 1 in (number - 1, number)
-            self._steps = self._steps + 1 if near and offset > self._last else 0
-            self._last = offset
+        # In the order of showing some of them lie in front of the one before.
+        if number not in (self._number, self._number + 1):
+            self._steps, self._farthest = 0, offset
+        elif offset > self._farthest:
+            self._steps, self._farthest = self._steps + 1, offset
+        self._number = number
         if self._steps < _STEPS:
             self._warmed, self._warm = -1, 1
             return

@@ -99,9 +99,9 @@ class IndexPlace(StrEnum):
 class SavedIndexes:
     """Where a server looks for the index of a video, and what came of it. Its methods block.
 
-    `folder`: looked into first; with `writes`, the index of a video that had none is put there. `beside_videos`: whether an object
-    beside the video is looked for. `used`, `refused`: indexes that videos were opened with, and those that were damaged or of another
-    version.
+    `folder`: looked into first; with `writes`, `keep` puts the index of a video that had none there. `beside_videos`: whether an
+    object beside the video is looked for. `used`, `refused`: indexes that videos were opened with, and those that were damaged or of
+    another version.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class SavedIndexes:
     ) -> None:
         self._storage = storage
         self._folder = folder
-        self._writes = writes
+        self.writes = writes and folder is not None
         self.places = tuple(
             place
             for place, wanted in (
@@ -154,7 +154,7 @@ class SavedIndexes:
 
     def keep(self, path: str, index: VideoIndex) -> None:
         """Put an index into the folder, where that is wanted; a failure is logged and no error."""
-        if self._folder is None or not self._writes:
+        if self._folder is None or not self.writes:
             return
         try:
             self._folder.save(self._storage.place(path), index)

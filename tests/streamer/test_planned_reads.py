@@ -180,6 +180,39 @@ async def test_what_comes_with_the_table_is_not_fetched_again(
         assert storage.requests - before == 1
 
 
+@pytest.mark.parametrize(("name", "opening"), [("far_dash.mp4", 1), ("far_fragments.mp4", 2)])
+async def test_of_a_fragmented_file_the_fragments_are_read_that_frames_need(
+    minio: Store, bucket: str, clip: Callable[[str], Path], connect, name: str, opening: int
+) -> None:
+    """Where sidx or mfra name them: one request for a frame, with the table of its fragment in it."""
+    path = clip(name)
+    minio.admin().fput_object(bucket_name=bucket, object_name="fragments.mp4", file_path=str(path))
+    with ffbind.open(path) as near:
+        samples = near.index.samples
+        offsets = samples["offset"].tolist()
+        rows = (275, 125, 215, 140, 5, 274)
+        expected = {row: near.frame_at_offset(offsets[row]).to_jpeg(quality=80) for row in rows}
+    async with (
+        Server(bucket_settings(minio, bucket, workers=1)) as server,
+        connect(server.info.url) as client,
+    ):
+        storage = server._storage
+        assert isinstance(storage, S3Storage)
+        before = storage.requests
+        await client.set_video("fragments.mp4")
+        assert storage.requests - before == opening
+        for row in rows:
+            count = storage.requests
+            await client.request(offsets[int(samples["irap"][row])], [(offsets[row], row)])
+            message, jpeg = await client.receive()
+            assert (message["type"], message["index"]) == ("Frame", row)
+            assert jpeg == expected[row]
+            assert storage.requests - count == {140: 1, 5: 0, 274: 0}.get(row, 1), row
+        await client.request(offsets[120], [(offsets[120] + 1, 0)])
+        message, _ = await client.receive()
+        assert (message["type"], message["code"]) == ("FrameError", "bad_offset")
+
+
 # Stepping at 30 frames a second: a GOP lasts one second, so that what comes ahead has fifty times its latency to come
 
 
@@ -200,10 +233,13 @@ def test_stepping_at_30_frames_a_second_waits_for_nothing_after_the_first_gop(
             assert sum(waits[GOP:]) == 0
 
 
+@pytest.mark.parametrize("name", ["far_last.mp4", "far_dash.mp4"])
 async def test_stepping_through_the_server_waits_for_nothing_after_the_first_gop(
-    minio: Store, bucket: str, far: Path, connect
+    minio: Store, bucket: str, clip: Callable[[str], Path], connect, name: str
 ) -> None:
     """While another client jumps about in the same video, in the other lane's videos and in the fetcher that all share."""
+    far = clip(name)
+    minio.admin().fput_object(bucket_name=bucket, object_name="far.mp4", file_path=str(far))
     with ffbind.open(far) as near:
         samples, order = near.index.samples, near.index.order
         offsets = samples["offset"][order].tolist()

@@ -14,21 +14,16 @@ from typing import Any
 import pytest
 
 import ffbind
-from ffbind.index import VideoIndex
 from streamer.fetcher import Ahead, Fetcher, threads_for
 from streamer.lanes import process
 from streamer.lanes.pool import Failure, LanePool, LaneStartError, LaneVideo, Outcome
 from streamer.storage import LocalStorage, Look, ObjectInfo, ObjectSource
-from streamer.videos import read_index_of
-
-
-def keep_nothing(path: str, index: VideoIndex) -> None:
-    """Save no index."""
+from streamer.videos import read_table_of
 
 
 def table_of(storage: LocalStorage, info: ObjectInfo) -> bytes:
     """Read a table as the server does."""
-    return read_index_of(ObjectSource(storage, Look(info)), info.path, keep_nothing).packed
+    return read_table_of(ObjectSource(storage, Look(info)), info.path).packed
 
 
 class Work:
