@@ -143,6 +143,12 @@ class Place:
     def frames(self) -> int:
         return len(self._rows)
 
+    def sample(self, index: int) -> tuple[int, int]:
+        """Give the byte offsets of a frame's sample and of that of its IRAP."""
+        row = int(self._rows[index])
+        offsets, irap = self._samples["offset"], int(self._samples["irap"][row])
+        return int(offsets[row]), int(offsets[irap])
+
     def needed(self, indices: Sequence[int]) -> int:
         """Count the bytes that these frames need together, each once: from the IRAP to the last frame wanted of its GOP.
 

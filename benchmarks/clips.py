@@ -116,6 +116,11 @@ CLIPS: dict[str, Clip] = {
         "-i {hour_moov_last.mp4} -c copy -movflags +faststart",
         repeats=("thin.mp4", 180),
     ),
+    "hour_fragments.mp4": Clip(
+        "an hour in 1800 fragments, their index at the start",
+        "-i {hour_moov_last.mp4} -c copy -movflags dash+frag_keyframe+global_sidx",
+        repeats=("thin.mp4", 180),
+    ),
 }
 
 

@@ -67,6 +67,19 @@ class RemoteFirst(RemoteWork):
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteLone(RemoteWork):
+    """Open the object and give one frame, `random` or the first; all of it timed and counted. Who can is told where its sample is."""
+
+    random: bool
+
+    def measure(self, ask: Ask, setting: Setting, turn: int) -> Outcome:
+        index = Random(f"lone {turn}").randrange(self.place.frames) if self.random else 0
+        before = self.place.bucket.traffic()
+        answer = ask(do="lone", index=index, address=self.place.sample(index), **self.opening(setting))
+        return self.outcome(ask, setting, before, [index], answer)
+
+
+@dataclass(frozen=True, slots=True)
 class RemoteRandom(RemoteWork):
     """Random frames of an object just opened, `do` 'frames' one after the other or 'batch' at once. Opening is not in it.
 
@@ -164,11 +177,19 @@ def _random(name: str, about: str, clip: str, do: str, ratio: float) -> RemoteRo
     return RemoteRow(name, title, "ms per frame", clip, partial(RemoteRandom, do=do), goals)
 
 
+def _lone(name: str, about: str, *, random: bool, requests: float) -> RemoteRow:
+    goals = (Goal(_REQUESTS, requests), Goal("ratio", 1.0))
+    make = partial(RemoteLone, random=random)
+    return RemoteRow(name, f"open an hour in fragments, and {about}", "ms", "hour_fragments.mp4", make, goals)
+
+
 _HD, _VGA = "closed60_long.mp4", "vga30_long.mp4"
 
 REMOTE_ROWS = (
     _open("first"),
     _open("last"),
+    _lone("fragments-first", "its first frame", random=False, requests=1.0),
+    _lone("fragments-random", "one frame anywhere in it", random=True, requests=2.0),
     _random("random-hd", "one by one, 1080p, closed GOPs of 60, 20 Mb/s", _HD, "frames", 1.7),
     _random("batch-hd", "as one batch, 1080p, closed GOPs of 60, 20 Mb/s", _HD, "batch", 3.0),
     _random("random-vga", "one by one, VGA, GOPs of 30", _VGA, "frames", 3.0),

@@ -72,6 +72,9 @@ class Ours(Reader):
     def frame(self, index: int) -> Picture:
         return self._picture(self.video[index])
 
+    def frame_at(self, index: int, address: tuple[int, int]) -> Picture:
+        return self._picture(self.video.frame_at_offset(*address))
+
     def batch(self, indices: Sequence[int]) -> list[Picture]:
         if self._form == "rgb":
             return [(picture,) for picture in self.video.to_numpy(indices)]

@@ -8,6 +8,8 @@ Requests, by `do`:
 - `pace` (indices, rate): one frame after the other, none asked for before its time at so many frames a second; each identified at once
 - `all`: every frame of the file, in order, none kept; `list`: the same, every frame identified, not for timing
 - `first` (path, threads, form): open and give the first frame, timed together
+- `lone` (path, threads, form, index, address): the same with any frame; `address`: byte offsets of its sample and of its IRAP, for
+  those who can go by them
 - `close`
 
 A form is `planes` (as decoded: Y, U, V, each touched) or `rgb` (an array of 8-bit RGB). Frames are identified after the clock has
@@ -59,6 +61,10 @@ class Reader(ABC):
     @abstractmethod
     def frame(self, index: int) -> Picture:
         """Give a frame by its place in presentation order."""
+
+    def frame_at(self, index: int, address: tuple[int, int]) -> Picture:
+        """Give a frame of which it is also known where its sample and that of its IRAP begin. Here: by its place."""
+        return self.frame(index)
 
     @abstractmethod
     def everything(self) -> Iterator[Picture]:
@@ -145,11 +151,18 @@ class _Worker:
                 answer["bytes_read"] = _bytes_read() - before
                 answer["counters"] = answer["counters"] | reader.count_first(request["path"])
                 return answer
+            case "lone":
+                reader.close()
+                return self._timed(lambda: self._open_lone(request))
         raise ValueError(f"no request is called {request['do']!r}")
 
     def _open_first(self, request: dict[str, Any]) -> list[Picture]:
         self._reader.open(request["path"], request["threads"], request["form"])
         return _touched([self._reader.frame(0)])
+
+    def _open_lone(self, request: dict[str, Any]) -> list[Picture]:
+        self._reader.open(request["path"], request["threads"], request["form"])
+        return _touched([self._reader.frame_at(request["index"], tuple(request["address"]))])
 
     def _frames(self, indices: Sequence[int]) -> dict[str, Any]:
         found: list[Picture | Exception] = []
