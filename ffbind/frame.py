@@ -103,7 +103,8 @@ class Place:
 class Frame:
     """One exact picture of a video. Immutable; may be used from any thread and outlives its `Video`.
 
-    - `index`: place in presentation order; -1 where the edit list hides the picture, or where there is no video around it
+    - `index`: place in presentation order; -1 where the edit list hides the picture, or where there is no video around it. Of a long
+      fragmented file that is far, `index`, `time` and `duration` of a frame by byte offset are found out when they are first asked for
     - `offset`: byte offset of its sample in the file, -1 where there is no file
     - `pts`: composition time in ticks of the track's time base, before edits
     - `time`, `duration`: when it is on screen, in seconds after edits; NaN where it is not shown

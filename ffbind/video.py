@@ -345,6 +345,9 @@ class Video:
 
         `irap_offset`: byte offset of an IRAP sample at or before it in decode order, where decoding may start at the latest; it
         saves looking for one. Raises OffsetError, NotIrapError, BeforeIrapError; UndecodableError, NotShownError, CorruptError.
+
+        Of a long fragmented file that is far only the fragments are read that this frame needs. What its `index`, `time` and `duration`
+        are is then found out when they are asked for.
         """
         return self._track.frame_at_offset(offset, irap_offset)
 

@@ -6,7 +6,8 @@
     rows            0 1 2 3 4 5                          6 7 8 9 .  .  .  .  .
                                                          ^ a break: what comes before row 6 in the stream is not known
 
-A place is believed where walking along the boxes from the one before leads to it; where it does not, the whole table has to be read.
+A place is believed where a fragment stands whose boxes lead on, to the next place and no farther. Where something else stands there,
+the whole table has to be read.
 
 Source: ISO/IEC 14496-12 8.8 (movie fragments), 8.8.12 (tfdt), 8.16.3 (sidx).
 """
@@ -97,11 +98,11 @@ class LazyTable:
         self._track = self._movie.choose({}, track_id)
         self._places = list(places)
         self._parts: dict[int, _Part] = {}
+        self._piece = _PIECE
+        self._moof_bytes = 0
         for place, reached, moofs in read:
             self._parts[place] = _Part(reached, [self._moof(*moof) for moof in moofs], len(moofs))
         self._partial: PartialIndex | None = None
-        self._piece = _PIECE
-        self._moof_bytes = 0
         self._number = -2  # of the part that was wanted last
         self._farthest = -1  # byte offset that was wanted since parts are wanted one after the other
         self._steps = 0  # how often one farther on was wanted
@@ -254,8 +255,7 @@ class LazyTable:
         window = Window(source)
         while part.reached <= until and self._end(place) - part.reached >= 8:
             position = part.reached
-            part.boxes += 1
-            if part.boxes > _MOST_BOXES:
+            if part.boxes == _MOST_BOXES:
                 raise _Unclear
             # The rest of what is read at first, then as much again as was gone over: where fragments are many, they are small.
             gone = position - place
@@ -272,13 +272,11 @@ class LazyTable:
                 self._limits.check(length, self._limits.header_bytes, f"bytes of {box_type.decode()}")
                 payload = window.read(position, length)[header:]
                 if box_type == b"moof":
-                    self._moof_bytes += length
-                    self._limits.check(self._moof_bytes, self._limits.header_bytes, "bytes of moof boxes")
                     part.moofs.append(self._take_moof(position, bytes(payload), place, end))
-                    self._piece = max(self._piece, min(length + length // 2, _MOST_READ))
                 else:
                     self._take_places(places_of_sidx(position + length, payload), position + length, end)
             part.reached = position + length
+            part.boxes += 1
             self._parts[place] = part
             self._partial = None
 
@@ -295,6 +293,9 @@ class LazyTable:
     def _moof(self, position: int, payload: bytes) -> _Moof:
         moofs = [(position, memoryview(payload))]
         runs = read_fragments(moofs, self._movie.trex, self.size, self._limits)
+        self._limits.check(self._moof_bytes + len(payload), self._limits.header_bytes, "bytes of moof boxes")
+        self._moof_bytes += len(payload)
+        self._piece = max(self._piece, min(2 * len(payload), _MOST_READ))
         return _Moof(position, payload, runs.get(self.track_id, []))
 
     def _take_places(self, places: NDArray[np.int64], first: int, end: int) -> None:
