@@ -89,6 +89,7 @@ class Decoding:
         self._ahead = None if self._fetching is None else Ahead(self.samples, self._fetching)
         self._reader = self._new_reader()
         self.pool = EnginePool(self.samples, self._new_reader, threads, kept_bytes)
+        self._closed = False
         self._reused = 0
         self._last_place = -2  # no frame is a step from here
         self._facts: SequenceFacts | None = None
@@ -217,7 +218,8 @@ class Decoding:
             return index
 
     def close(self) -> None:
-        """Free decoders and pictures; frames stay valid."""
+        """Free decoders and pictures; frames stay valid. What is decoded ahead of an iteration that was given up is left."""
+        self._closed = True
         self.pool.close()
         self.samples.pictures.clear()
 
@@ -304,6 +306,8 @@ class Decoding:
 
     def _decode_flow(self, flow: Flow, least: int, most: int, keep: bool) -> None:
         with self._turn:
+            if self._closed:
+                return
             self._expect()
             reused = flow.reused
             self._with_scan(lambda: self.pool.decode_flow(flow, least, most, keep=keep))
@@ -342,8 +346,10 @@ class Decoding:
     def _decode(self, rows: Sequence[int], keep: bool) -> dict[int, Result]:
         """Decode a batch, each row once; kept ones are not decoded again. `keep`: these are kept as well."""
         with self._turn:
-            self._expect()
             results: dict[int, Result] = {}
+            if self._closed:
+                return results
+            self._expect()
             for row in set(rows):
                 frame = self.samples.pictures.get(row)
                 if frame is not None:

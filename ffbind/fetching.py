@@ -48,6 +48,8 @@ class FetchSettings:
 
     at_once: int = 8
     """Requests in flight for what will be wanted; what is wanted now comes on top."""
+    tables_at_once: int = 16
+    """The same while the tables of fragments are read, a small piece of each; never fewer than `at_once`."""
     gap: int = 64 << 10
     """Bytes between two samples, or two expected ranges, that are read and thrown away rather than asked for around."""
     cache_bytes: int = 64 << 20
@@ -56,9 +58,13 @@ class FetchSettings:
     """How much of that may be fetched before it is wanted."""
 
     def __post_init__(self) -> None:
-        if self.at_once < 1 or self.gap < 0 or not 0 <= self.ahead_bytes <= self.cache_bytes:
+        if (
+            min(self.at_once, self.tables_at_once) < 1
+            or self.gap < 0
+            or not 0 <= self.ahead_bytes <= self.cache_bytes
+        ):
             raise ArgumentError(
-                f"{self} cannot work: at_once is 1 or more, gap 0 or more, and ahead_bytes from 0 to cache_bytes"
+                f"{self} cannot work: at_once and tables_at_once are 1 or more, gap 0 or more, and ahead_bytes from 0 to cache_bytes"
             )
 
 
@@ -143,6 +149,7 @@ class FetchingSource:
         self._counting = source if isinstance(source, CountingSource) else None
         self._shared = source if isinstance(source, SharedSource) else None
         self.settings = settings or FetchSettings()
+        self._at_once = self.settings.at_once  # for what is expected
         self._size = source.size
         self._lock = threading.Lock()
         self._closed = False
@@ -247,14 +254,15 @@ class FetchingSource:
                 parts.append(part)
         return cut(parts, offset, offset + most) if parts else memoryview(b"")
 
-    def expect(self, ranges: Iterable[tuple[int, int]]) -> None:
+    def expect(self, ranges: Iterable[tuple[int, int]], *, tables: bool = False) -> None:
         """Fetch `(offset, length)` ranges in the background, in this order; what was expected before and is not in flight is dropped.
 
-        At most `ahead_bytes` are fetched before any of it is read.
+        At most `ahead_bytes` are fetched before any of it is read. `tables`: these are pieces of tables, of which more come at once.
         """
         with self._lock:
             if self._closed:
                 return
+            self._at_once = max(self.settings.at_once, self.settings.tables_at_once if tables else 0)
             for part in self._queue:
                 if part.state is _State.QUEUED and not part.wanted:
                     self._drop(part)
@@ -312,7 +320,7 @@ class FetchingSource:
         for part in first:
             part.wanted = True
         self._queue.extendleft(reversed(first))
-        most = 2 * self.settings.at_once  # what is wanted comes on top
+        most = self._at_once + self.settings.at_once  # what is wanted comes on top
         while self._threads < most and (following := self._next(self._threads)) is not None:
             thread = threading.Thread(target=self._work, args=(following,), name="ffbind-fetch", daemon=True)
             try:
@@ -332,9 +340,7 @@ class FetchingSource:
         """
         while self._queue:
             part = self._queue[0]
-            full = (
-                others >= self.settings.at_once or self._unread_bytes + part.size > self.settings.ahead_bytes
-            )
+            full = others >= self._at_once or self._unread_bytes + part.size > self.settings.ahead_bytes
             if part.state is _State.QUEUED and full and not part.wanted:
                 return None
             self._queue.popleft()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from math import nan
@@ -31,6 +31,8 @@ class Track:
 
     As long as only part of the table is known, the decoding grows with what is read behind that. Where something before that comes to
     be known, rows get other numbers: another decoding takes its place, and what goes on with the old one (an iteration) ends with it.
+
+    `now`: the decoding that goes by what is known.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Track:
         self._make = make
         self._limits = limits
         self._users: Counter[Decoding] = Counter()  # iterations by each
+        self._left: deque[Decoding] = deque()  # by those that have ended since
         self._before = Stats()  # of decodings that are closed
         self._lazy: tuple[LazyTable, FetchingSource] | None = None
         if isinstance(table, VideoIndex):
@@ -58,7 +61,6 @@ class Track:
             self._lazy = table, source
             self._partial = table.partial
             self.now = make(self._partial.index, self._known_of(self._partial))
-        """The decoding that goes by what is known."""
 
     @property
     def is_whole(self) -> bool:
@@ -86,6 +88,7 @@ class Track:
     def frame_at_offset(self, offset: int, irap_offset: int | None) -> Frame:
         """See `Video.frame_at_offset`."""
         with self._turn:
+            self._settle()
             earlier = 0
             while not self.is_whole:
                 decoding = self._known_for([offset], irap_offset, earlier)
@@ -113,6 +116,7 @@ class Track:
 
     def close(self) -> None:
         """Free decoders and pictures; frames stay valid."""
+        self._settle()
         for decoding in {self.now, *self._users}:
             decoding.close()
 
@@ -124,6 +128,7 @@ class Track:
         while given < len(offsets):
             left = offsets[given:]
             with self._turn:
+                self._settle()
                 decoding = self._known_for(left, irap_offset)
                 self._users[decoding] += 1
             try:
@@ -134,7 +139,8 @@ class Track:
             except (NeedsEarlierIrapError, ScanNeeded):
                 pass
             finally:
-                self._leave(decoding)
+                # No more than that: who is not taken to its end is ended by the collector, in any thread.
+                self._left.append(decoding)
             if given < len(offsets):
                 given += 1
                 yield self.frame_at_offset(offsets[given - 1], irap_offset)
@@ -158,10 +164,12 @@ class Track:
         before, self.now = self.now, decoding
         self._close_unused(before)
 
-    def _leave(self, decoding: Decoding) -> None:
-        with self._turn.lock:
+    def _settle(self) -> None:
+        """Close decodings that nobody goes by any more."""
+        while self._left:
+            decoding = self._left.popleft()
             self._users[decoding] -= 1
-            if not self._turn.closed and decoding is not self.now:
+            if decoding is not self.now:
                 self._close_unused(decoding)
 
     def _close_unused(self, decoding: Decoding) -> None:

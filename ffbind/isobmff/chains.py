@@ -33,7 +33,8 @@ def begin_chains(source: FetchingSource, limits: Limits, position: int, distance
     `distance`: how far it is from one to the next, about; `piece`: bytes to read of each, which hold its moof as a rule. The threads
     end where the next chain begins, with the file, or with an error.
     """
-    chains, left = source.settings.at_once, source.size - position
+    settings = source.settings
+    chains, left = max(settings.at_once, settings.tables_at_once), source.size - position
     if chains < 2 or left < distance * chains * _FEWEST:
         return False
     window = min(max(distance + distance // 4, piece), _MOST_LOOKED_AT)

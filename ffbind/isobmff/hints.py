@@ -64,7 +64,7 @@ class FragmentHints:
         if length > self._bytes or self._new:
             self._bytes = max(self._bytes, length + length // 2)
             self._new = False
-            self._source.expect((place, self._bytes) for place in places)
+            self._source.expect(((place, self._bytes) for place in places), tables=True)
         if len(self._places) >= _FEW:
             return 0
         if self._looked and self._last is not None and not self._asked:

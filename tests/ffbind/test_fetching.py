@@ -77,7 +77,13 @@ def test_ends_and_arguments() -> None:
         with pytest.raises(SourceError, match="both must be 0 or more"):
             source.read_at(offset, length)
     assert (source.size, source.identity) == (100, "one")
-    for settings in ({"at_once": 0}, {"gap": -1}, {"cache_bytes": 5, "ahead_bytes": 6}, {"ahead_bytes": -1}):
+    for settings in (
+        {"at_once": 0},
+        {"tables_at_once": 0},
+        {"gap": -1},
+        {"cache_bytes": 5, "ahead_bytes": 6},
+        {"ahead_bytes": -1},
+    ):
         with pytest.raises(ArgumentError, match="cannot work"):
             FetchSettings(**settings)
 

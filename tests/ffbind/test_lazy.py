@@ -269,6 +269,20 @@ def test_a_batch_is_two_rounds_of_requests(clip: Make) -> None:
         assert len(far.requests) == 8
 
 
+def test_the_whole_table_comes_side_by_side(clip: Make) -> None:
+    """More requests at once than for anything else, since each brings little."""
+    far = FarSource(clip("far_dash.mp4").read_bytes())
+    with opened(far, at_once=2, tables_at_once=16) as video:
+        far.hold()
+        with ThreadPoolExecutor(1) as executor:
+            count = executor.submit(len, video)
+            far.wait_for(1 + 9)
+            assert far.at_once >= 9
+            far.answer()
+            assert count.result() == 300
+        assert len(far.requests) == 1 + 10  # nine fragments, and what stands behind them
+
+
 def test_playing_waits_for_no_fragment(clip: Make) -> None:
     """Once it is seen that frames are wanted one after the other; tables of fragments come before their media do."""
     data = clip("far_dash.mp4").read_bytes()
@@ -530,6 +544,7 @@ def test_iterating_goes_on_when_the_table_is_read(clip: Make) -> None:
         assert before.pictures >= 120
         video[4]
         assert (video.stats - before).pictures >= 0
+        video.frame_at_offset(offsets[5])
         assert not video._track._users
 
 
