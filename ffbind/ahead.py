@@ -55,7 +55,7 @@ class Ahead:
         """
         if not self._looked:
             self._looked = True
-            if self._samples.known_kind(0) is None and self._start(row) > 0:
+            if self._start(row) > 0 and not self._first_is_known():
                 self._source.expect(self._ranges(0, 1))
 
     def frame(self, row: int, place: int) -> None:
@@ -81,7 +81,7 @@ class Ahead:
     def batches(self, batches: Sequence[Sequence[int]]) -> None:
         """Expect what batches of rows take that decoding begins with now and later, in this order."""
         ranges: list[tuple[int, int]] = []
-        if not self._looked and self._samples.known_kind(0) is None:
+        if not self._looked and not self._first_is_known():
             ranges += self._ranges(0, 1)
         self._looked = True
         before = self._begun
@@ -108,6 +108,14 @@ class Ahead:
         """Expect all samples, in decode order."""
         self._source.expect(self._ranges(0, len(self._samples.iraps)))
         self._expecting = True
+
+    def _first_is_known(self) -> bool:
+        """Tell whether it is known what the first sample brings: its beginning does as a rule, which came with the table."""
+        samples = self._samples
+        if samples.known_kind(0) is not None:
+            return True
+        (offset, size), *_ = self._ranges(0, 1) or [(0, 0)]
+        return size > 0 and samples.settle_first(self._source.at_hand(offset, size))
 
     # What follows
 

@@ -15,7 +15,7 @@ from math import nan
 import numpy as np
 from numpy.typing import NDArray
 
-from .bitstream import SampleHeader, brings_parameter_sets, sample_kind
+from .bitstream import Buffer, SampleHeader, brings_parameter_sets, sample_kind
 from .errors import CorruptError, FFbindError, NeedsEarlierIrapError
 from .frame import Frame, LateFrame, NativePicture, Place
 from .framing import LENGTH_PREFIXED
@@ -23,6 +23,7 @@ from .hevc import Kind
 from .index import SampleEntry, VideoIndex
 from .limits import Limits
 from .reader import SampleReader
+from .sets import sets_by_beginning
 from .trace import Traces
 
 __all__ = ["KnownPart", "PictureCache", "Samples"]
@@ -227,6 +228,17 @@ class Samples:
             return True
         self._sure_starts.add(start)
         return False
+
+    def settle_first(self, beginning: Buffer) -> bool:
+        """Find out by the beginning of the first sample whether it brings parameter sets; False where only all of it tells."""
+        number: int = self._entries.item(0)
+        brings = sets_by_beginning(
+            beginning, int(self.index.samples["size"][0]), self.entry(0).nal_length_size
+        )
+        if brings is None:
+            return False
+        self._changing_sets.setdefault(number, brings)
+        return True
 
     def meet_sets(self, row: int) -> None:
         """Remember that a sample that is no IRAP brings parameter sets: an IRAP behind it without any is in doubt."""

@@ -12,9 +12,10 @@ from .bitstream import Buffer, SampleHeader
 from .native import lib
 from .references import Step
 
-__all__ = ["SetsInForce"]
+__all__ = ["SetsInForce", "sets_by_beginning"]
 
 _PARAMETER_SETS = (32, 33, 34)
+_MOST_UNITS = 256  # gone over at the beginning of a sample
 
 _Sets: TypeAlias = dict[tuple[int, int], bytes]  # by type and id
 
@@ -60,6 +61,27 @@ class SetsInForce:
     def current(self) -> int:
         """Number of the group of the last sample."""
         return self._current
+
+
+def sets_by_beginning(beginning: Buffer, size: int, nal_length_size: int) -> bool | None:
+    """Tell by the beginning of a sample of `size` bytes whether it brings parameter sets of the base layer.
+
+    None where that does not show: where another NAL unit begins behind what is there, or their lengths do not add up.
+    """
+    view, at = memoryview(beginning), 0
+    found = False
+    for _ in range(_MOST_UNITS):
+        begin = at + nal_length_size
+        if begin + 2 > len(view):
+            return None
+        length = int.from_bytes(view[at:begin], "big")
+        if length < 2:
+            return None
+        found |= _is_set(view[begin : begin + 2])
+        at = begin + length
+        if at >= size:
+            return found if at == size else None
+    return None
 
 
 def _parameter_sets(sample: Buffer, nal_length_size: int) -> list[bytes]:

@@ -126,6 +126,9 @@ CLIPS: dict[str, str] = {
     "far_dash.mp4": "-i {far_last.mp4} -c copy -movflags dash+frag_keyframe+global_sidx",
     "far_short_fragments.mp4": "-i {far_last.mp4} -c copy -movflags empty_moov+skip_trailer+frag_every_frame",
     "far_no_hints.mp4": "-i {far_last.mp4} -c copy -movflags frag_keyframe+empty_moov+skip_trailer",
+    # Samples larger than what opening brings of the first one; and the same with parameter sets in them.
+    "far_large.mp4": f"-f lavfi -i testsrc2=size=640x360:rate=25 {_NOISY} -frames:v 24",
+    "far_large_in_band.mp4": f"-f lavfi -i testsrc2=size=640x360:rate=25 {_NOISY}:repeat-headers=1 -tag:v hev1 -frames:v 24",
     # Fragments that are GOPs, and such that are less; leading pictures, and parameter sets in the samples.
     "open_gop_fragments.mp4": "-i {open_gop.mp4} -c copy -movflags frag_keyframe+empty_moov",
     "open_gop_short_fragments.mp4": "-i {open_gop.mp4} -c copy -movflags frag_every_frame+empty_moov+default_base_moof",

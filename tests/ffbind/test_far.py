@@ -93,6 +93,43 @@ def test_the_table_of_a_plain_file(clip: Make, name: str, filled: int, requests:
         assert video[0].index == 0
 
 
+@pytest.mark.parametrize(("name", "brings"), [("far_large.mp4", False), ("far_large_in_band.mp4", True)])
+@pytest.mark.parametrize("together", [False, True])
+def test_what_a_large_first_sample_brings_shows_at_its_beginning(
+    clip: Make, name: str, brings: bool, together: bool
+) -> None:
+    """Its NAL units are gone over by their lengths, so that it is not read for another frame."""
+    data = clip(name).read_bytes()
+    far = FarSource(data)
+    with ffbind.open(data) as near, opened(far) as video:
+        samples = near.index.samples
+        first, size = int(samples["offset"][0]), int(samples["size"][0])
+        assert size > 4 * HEAD
+        count = len(far.requests)
+        frame = next(video.frames([12])) if together else video[12]
+        assert picture_hash(frame) == picture_hash(near[12])
+        assert len(far.requests) == count + 1
+        assert not any(offset < first + size < offset + length for offset, length in far.requests[count:])
+        assert video._decoding.samples._changing_sets == {0: brings}
+
+
+def test_a_first_sample_that_does_not_tell_is_read(clip: Make) -> None:
+    """The length of its slice is wrong, so more may stand behind it."""
+    data = bytearray(clip("far_large.mp4").read_bytes())
+    with ffbind.open(bytes(data)) as near:
+        first, size = (int(near.index.samples[name][0]) for name in ("offset", "size"))
+    at = first
+    while data[at + 4] >> 1 > 31:
+        at += 4 + int.from_bytes(data[at : at + 4], "big")
+    (length,) = struct.unpack_from(">I", data, at)
+    assert at + 4 + length == first + size
+    struct.pack_into(">I", data, at, length - 10)
+    far = FarSource(bytes(data))
+    with ffbind.open(bytes(data)) as near, opened(far) as video:
+        assert picture_hash(video[12]) == picture_hash(near[12])
+        assert sum(1 for offset, length in far.requests if offset <= first + size - 1 < offset + length) == 1
+
+
 class Hole(FarSource):
     """A file with a hole of zeros, larger than memory."""
 
