@@ -63,8 +63,8 @@ def open(  # noqa: A001
     """Open a video for exact frames. Raw streams, Matroska and transport streams have no table of samples: they are read whole, once.
 
     - `source`: a path, bytes, a binary file object, or anything with the members of `ffbind.sources.Source`
-    - `index`: a `VideoIndex` or the path of a saved one, which saves reading the file's tables; IndexMismatchError if it is not
-      of these bytes
+    - `index`: a `VideoIndex` or the path of a saved one, which saves reading the file's tables, or what `isobmff.open_table` gave for
+      the same source elsewhere; IndexMismatchError if it is not of these bytes
     - `threads`: how many cores are kept busy, with one GOP or with several, default all; of one GOP up to twice as many pictures are in
       work, since they wait for each other
     - `track`: the track's id in the file, in a transport stream its PID, in Matroska its place from 1; default the first enabled video
