@@ -78,6 +78,12 @@ class Ahead:
             self._until, self._bytes = 0, _FIRST_BYTES
             self._jump(row)
 
+    def again(self, row: int) -> None:
+        """Have the run of a frame come as one whose GOP is decoded anew: with its headers known, its end would be asked for first."""
+        start = self._start(row)
+        if self._samples.traces.knows(start):
+            self._source.ask(self._ranges(start, row + 1))
+
     def batches(self, batches: Sequence[Sequence[int]]) -> None:
         """Expect what batches of rows take that decoding begins with now and later, in this order."""
         ranges: list[tuple[int, int]] = []

@@ -161,6 +161,8 @@ class Decoding:
         if frame is not None:
             self._reused += 1
             return frame
+        if self._ahead is not None and not self.pool.goes_on_to(row):
+            self._ahead.again(row)
         self._expect()
         result = self._decode_now(self._stretch(row, place, step))[row]
         if isinstance(result, FFbindError):

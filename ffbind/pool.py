@@ -161,6 +161,14 @@ class EnginePool:
         for reader in self._readers:
             reader.renew(self._samples.index.samples)
 
+    def goes_on_to(self, row: int) -> bool:
+        """Tell whether a decoder stands in the GOP of a row and before it."""
+        irap = self._samples.iraps.item(row)
+        return any(
+            standing is not None and irap in standing.starts and standing.position <= row
+            for standing in (engine.standing for engine in self._engines)
+        )
+
     def expect(self, facts: SequenceFacts) -> None:
         """Say what pictures are like, which settles how many decoders are kept."""
         self._facts = facts

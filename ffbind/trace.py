@@ -209,6 +209,11 @@ class Traces:
                 self._traces.move_to_end(start)
             return trace
 
+    def knows(self, start: int) -> bool:
+        """Tell whether something is known of what follows an IRAP."""
+        trace = self._traces.get(start)
+        return trace is not None and len(trace) > 1
+
     def clear(self) -> None:
         """Let go of all traces."""
         with self._lock:

@@ -240,6 +240,19 @@ def test_what_only_looks_like_fragments_costs_requests_and_nothing_else(clip: Ma
 # Frames
 
 
+def test_a_gop_that_was_let_go_of_is_one_request_again(data: bytes) -> None:
+    """Its headers are still known up to the frame before, its bytes and its decoder are gone."""
+    far = FarSource(data)
+    settings = ffbind.FetchSettings(cache_bytes=800_000, ahead_bytes=0)
+    with ffbind.open(data) as near, ffbind.open(far, threads=2, kept_bytes=0, fetch=settings) as video:
+        for place in (GOP * 3 + 10, GOP * 7 + 28, GOP * 8 + 28):
+            video[place]
+        rows = [video.index.row_of_display(place) for place in (GOP * 3, GOP * 3 + 20)]
+        far.requests.clear()
+        assert picture_hash(video[GOP * 3 + 20]) == picture_hash(near[GOP * 3 + 20])
+        assert far.requests == [run_of(video, *rows)]
+
+
 def test_a_cold_frame_is_one_request_and_a_second_one_what_is_left(data: bytes) -> None:
     far = FarSource(data)
     with opened(far) as video:
