@@ -14,7 +14,14 @@ import ffbind
 from benchmarks.bucket import Bucket, Place
 from benchmarks.contenders import INDEXES, OURS, REMOTE, Environment, is_ours
 from benchmarks.contest import hold
-from benchmarks.remote_works import REMOTE_ROWS, RemoteFirst, RemoteRandom, RemoteSteps, RemoteWork
+from benchmarks.remote_works import (
+    REMOTE_ROWS,
+    RemoteFirst,
+    RemoteLone,
+    RemoteRandom,
+    RemoteSteps,
+    RemoteWork,
+)
 from benchmarks.results import Goal, RowResult, Runs
 from benchmarks.verdicts import verdicts
 from benchmarks.works import Contest
@@ -89,6 +96,16 @@ def test_opening_with_and_without_an_index(place: Place, measure: Callable[..., 
     assert [verdict.met for verdict in verdicts(row)] == [False, True]
     with_ratio = RowResult("", "", "", [Goal("ratio", 0.0, of=f"{OURS}-folder")], runs)
     assert [verdict.against for verdict in verdicts(with_ratio)] == ["ffmpeg, URL"]
+
+
+@pytest.mark.parametrize("random", [False, True])
+def test_a_lone_frame_of_fragments(
+    bucket: Bucket, clip: Callable[[str], Path], measure: Callable[..., dict[str, Runs]], random: bool
+) -> None:
+    """Ours goes by the byte offset and reads its fragment alone; others go by time."""
+    runs = measure(RemoteLone(bucket.place(clip("far_dash.mp4")), random), OURS, "ffmpeg, URL")
+    assert all(run.exact for run in runs.values()), runs
+    assert max(runs[OURS].figures[REQUESTS]) <= (2 if random else 1)
 
 
 @pytest.mark.parametrize("do", ["frames", "batch"])
