@@ -123,7 +123,7 @@ class Decoding:
 
     def row_at_offset(self, offset: int, irap_offset: int | None) -> int:
         """Find the sample that starts at a byte, and see that decoding can start at the one at `irap_offset`, if there is one."""
-        row = self.index.row_of_offset(offset)
+        row = self.samples.index.row_of_offset(offset)
         if row is None:
             raise OffsetError(
                 f"no sample of the video track starts at byte {offset}; take offsets from the video's index"

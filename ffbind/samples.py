@@ -315,7 +315,7 @@ class Samples:
         found. Where the container names none, samples are read backwards until one turns up; LimitError where that is too far,
         NeedsEarlierIrapError where what comes before is not known.
         """
-        target, step, least = row, 1, self.first_known(row)
+        target, step, least = row, 1, self.first_known(row) if self.breaks else 0
         while row >= least:
             named: int = self.iraps.item(row)
             # What comes before the one that is named is farther away than that one.

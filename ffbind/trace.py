@@ -96,10 +96,12 @@ class Trace:
         Samples whose headers cannot be read are marked in `samples`, with what keeps them from being shown. SourceError where the
         source fails.
         """
-        limit = self._samples.end_known(self.start)
+        samples = self._samples
         with self._lock:
             while self.end <= row and not self.stale:
-                if self.end >= limit or self._samples.entry(self.end) is not self._entry:
+                if samples.breaks and self.end >= samples.end_known(self.start):
+                    return False
+                if samples.entry(self.end) is not self._entry:
                     return False
                 self._trace(self.end, row, reader)
             # What lies so far back that no frame may be decoded from there is of no use.

@@ -292,9 +292,10 @@ class Video:
         place = operator.index(key)
         with self._turn:
             self._know_order()
-            decoding = self._decoding
-            frame = decoding.frame(decoding.index.row_of_display(place))
-            return decoding.samples.at_place(frame, place % len(self))
+            decoding = self._track.now
+            index = decoding.samples.index
+            frame = decoding.frame(index.row_of_display(place))
+            return decoding.samples.at_place(frame, place % len(index))
 
     def __iter__(self) -> Iterator[Frame]:
         """Iterate over all frames in presentation order; each is decoded once."""
@@ -442,7 +443,8 @@ class Video:
 
     def _know_order(self) -> None:
         """Make sure that the order of showing is known, which takes a scan where time stamps cannot tell."""
-        if not self._index.has_composition_times and self._track.now.sequence().max_num_reorder > 0:
+        decoding = self._track.whole()
+        if not decoding.samples.index.has_composition_times and decoding.sequence().max_num_reorder > 0:
             self.scan()
 
 
