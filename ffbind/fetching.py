@@ -284,6 +284,15 @@ class FetchingSource:
         for pending in dropped:
             pending.drop()
 
+    def forget_small(self, most: int) -> None:
+        """Let go of what requests of up to so many bytes brought: it would keep what lies around it from coming as one."""
+        with self._lock:
+            for part in [part for part in self._parts if part.state is _State.AT_HAND and part.size <= most]:
+                self._read(part)
+                self._kept.pop(part, None)
+                self._parts.remove(part)
+                self._held -= part.size
+
     def close(self) -> None:
         """Stop fetching. Reads that wait raise ClosedError; requests in flight are not waited for, and what they bring is dropped."""
         with self._lock:

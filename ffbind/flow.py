@@ -74,6 +74,7 @@ class Flow:
         self._asked = 0
         self._taken = 0
         self._begun = 0  # stretches
+        self._foreseen: set[int] = set()  # last rows of the GOPs that were told of
         self._cut = -1  # the GOP that the last one is only a part of
         self._sent = 0  # since decoding went on
         self._in_work: list[Stretch] = []
@@ -273,7 +274,11 @@ class Flow:
         """Leading pictures come with the GOP before: whoever decodes the one that they refer to goes on to them."""
         groups = self._samples.gops(self._open)
         if self._foresee is not None:
-            self._foresee(groups)
+            known = sum(group[-1] in self._foreseen for group in groups)
+            # Several new ones at a time, since each time takes a request.
+            if 2 * known <= len(groups):
+                self._foreseen = {group[-1] for group in groups}
+                self._foresee(groups)
         most = self._first[self._begun] if self._begun < len(self._first) else len(self._open)
         self._cut = -1
         if most < len(groups[0]):

@@ -83,10 +83,13 @@ def join_ranges(
 ) -> list[tuple[int, int]]:
     """Join `(offset, length)` ranges with the one before them where that ends at most `gap` bytes in front, in the order given.
 
-    What is joined is at most `most` bytes long; empty ranges are left out.
+    What is joined is at most `most` bytes long. Where that keeps a range from being joined, it begins where the one before ends, so
+    that whoever reads over the gap finds it. Empty ranges are left out.
 
     >>> join_ranges([(0, 10), (12, 8), (40, 10), (5, 0), (30, 4)], gap=4)
     [(0, 20), (40, 10), (30, 4)]
+    >>> join_ranges([(0, 10), (12, 8)], gap=4, most=15)
+    [(0, 10), (10, 10)]
     """
     joined: list[tuple[int, int]] = []
     for offset, length in ranges:
@@ -98,5 +101,8 @@ def join_ranges(
             if start <= offset <= start + held + gap and (most is None or whole <= most):
                 joined[-1] = (start, whole)
                 continue
+            end = start + held
+            if end < offset <= end + gap:
+                offset, length = end, offset + length - end
         joined.append((offset, length))
     return joined

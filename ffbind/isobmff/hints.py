@@ -74,6 +74,11 @@ class FragmentHints:
         self._last = position
         return self._piece
 
+    def end(self) -> None:
+        """Take in that all fragments were read. What was read of each is in the way of runs of media from here on."""
+        if self._looked:
+            self._source.forget_small(self._bytes)
+
     def _add(self, places: NDArray[np.int64]) -> None:
         known = len(self._places)
         for place in places[: self._limits.boxes].tolist():

@@ -31,7 +31,7 @@ from .boxes import find, read_header
 from .entries import read_stsd
 from .fragments import Run, read_fragments
 from .hints import places_of_sidx
-from .movie import VideoTrack, build_index, read_index, read_movie
+from .movie import VideoTrack, build_index, index_of, read_movie
 from .top_level import FIRST_BOXES, Window, walk_top_level
 
 __all__ = ["LazyTable", "PartialIndex", "open_table"]
@@ -314,9 +314,9 @@ def open_table(
     See `movie.read_index`; damage in fragments that are read later is an error then.
     """
     limits = limits or Limits()
-    if isinstance(source, FetchingSource):
-        top = walk_top_level(source, limits, lazily=True)
-        if top.places:
+    top = walk_top_level(source, limits, lazily=True)
+    if top.places:
+        if isinstance(source, FetchingSource):
             chosen = read_movie(top.moov, limits).choose_before(track)
             if chosen is not None and chosen.samples_in_moov == 0 and _has_one_entry(chosen, limits):
                 places = (top.moofs[0][0], *top.places)
@@ -325,7 +325,8 @@ def open_table(
                 )
                 if table.begin(source):
                     return table
-    return read_index(source, track, limits=limits)
+        top = walk_top_level(source, limits)
+    return index_of(source, top, track, limits)
 
 
 def _has_one_entry(track: VideoTrack, limits: Limits) -> bool:

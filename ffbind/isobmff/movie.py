@@ -26,9 +26,9 @@ from .edits import Edit, Rates, present, read_elst
 from .entries import DescribedEntry, read_stsd
 from .fragments import Defaults, Run, expand_runs, read_fragments, read_trex
 from .table import Columns, read_sample_table
-from .top_level import walk_top_level
+from .top_level import TopLevel, walk_top_level
 
-__all__ = ["Movie", "VideoTrack", "build_index", "read_index", "read_movie", "read_tracks"]
+__all__ = ["Movie", "VideoTrack", "build_index", "index_of", "read_index", "read_movie", "read_tracks"]
 
 _IDENTITY = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 
@@ -59,7 +59,11 @@ def read_index(source: Source, track: int | None = None, *, limits: Limits | Non
     damaged tables. Samples that reach beyond the end of the file keep their row: only their frames are lost.
     """
     limits = limits or Limits()
-    top = walk_top_level(source, limits)
+    return index_of(source, walk_top_level(source, limits), track, limits)
+
+
+def index_of(source: Source, top: TopLevel, track: int | None, limits: Limits) -> VideoIndex:
+    """Make the index of a file whose boxes were read to the last; see `read_index`."""
     movie = read_movie(top.moov, limits)
     runs = read_fragments(top.moofs, movie.trex, source.size, limits)
     chosen = movie.choose(runs, track)

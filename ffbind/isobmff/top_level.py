@@ -157,6 +157,8 @@ def walk_top_level(source: Source, limits: Limits, *, lazily: bool = False) -> T
         elif box_type == b"ftyp" and whole and length >= header + 4 and position == 0:
             brand = bytes(window.read(position + header, 4))
         position += length
+    if hints is not None:
+        hints.end()
     if moov is not None:
         return TopLevel(moov, moofs, brand, first)
     if size == 0:

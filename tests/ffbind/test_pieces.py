@@ -86,5 +86,10 @@ def test_joined_ranges_hold_what_was_given(ranges: list[tuple[int, int]], gap: i
     if gap == 0:
         assert sum(length for _, length in joined) <= sum(length for _, length in ranges)
     if most is not None:
-        assert all(length <= most or (offset, length) in ranges for offset, length in joined)
+        assert all(
+            length <= most or any(length <= given + gap and offset <= at for at, given in ranges)
+            for offset, length in joined
+        )
+        # Neighbours meet, unless they are farther apart than the gap.
+        assert not any(0 < b[0] - a[0] - a[1] <= gap for a, b in pairwise(joined))
     assert all(length > 0 for _, length in joined)
