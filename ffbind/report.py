@@ -24,12 +24,14 @@ from numpy.typing import NDArray
 from .color import Color
 from .cores import usable_cores
 from .errors import DecoderError, FFbindError, LimitError, NativeError, UnsupportedError
+from .fetching import FetchingSource
 from .framing import FramingKind
 from .hevc import Kind
 from .index import VideoIndex
 from .isobmff.layout import EditEntry, Layout, TrackFacts, read_layout
 from .magic import HEAD_BYTES, name_container
 from .names import name_profile
+from .sources import Source, is_near
 
 if TYPE_CHECKING:
     from .scan import Scanned
@@ -579,12 +581,23 @@ def _describe_picture(video: Video) -> Picture:
     )
 
 
+def _layout(source: Source, track_id: int) -> Layout:
+    """Read the boxes again; of what is far several at a time."""
+    if is_near(source):
+        return read_layout(source, track_id)
+    reading = FetchingSource(source)
+    try:
+        return read_layout(reading, track_id)
+    finally:
+        reading.close()
+
+
 def _layout_of(video: Video) -> tuple[str, Layout]:
     """Give the format of the file and what only an MP4 has; of other files that the IRAP pictures were found by reading them."""
     kind = video.index.framing.kind
     head = bytes(video.source.read_at(0, min(HEAD_BYTES, video.source.size)))
     if kind is FramingKind.LENGTH_PREFIXED and name_container(head) != _MATROSKA:
-        return "MP4", read_layout(video.source, video.index.track_id)
+        return "MP4", _layout(video.source, video.index.track_id)
     found = Layout(
         brand="",
         moov_offset=0,
@@ -801,7 +814,7 @@ def _find_troubles(report: VideoReport) -> list[Finding]:
             "ffmpeg -i IN -c copy -movflags +faststart OUT.mp4",
         )
     if container.fragments > _MANY_FRAGMENTS:
-        what = f"the file has {container.fragments} fragments, and opening it reads the header of each"
+        what = f"the file has {container.fragments} fragments, and its table of frames takes reading the header of each"
         add(Level.NOTE, what, "ffmpeg -i IN -c copy -movflags +faststart OUT.mp4, or keep a saved index")
     in_band = report.pictures.in_band
     if in_band and all(fourcc in ("hvc1", "dvh1") for fourcc in container.sample_entries):

@@ -25,6 +25,7 @@ __all__ = [
     "as_exactly",
     "as_source",
     "as_view",
+    "is_near",
     "read_exactly",
 ]
 
@@ -233,6 +234,11 @@ def as_view(data: object, offset: int) -> memoryview:
         return memoryview(cast("bytes", data)).cast("B")
     except TypeError:
         raise SourceError(f"read_at returned {type(data).__name__}, not bytes, at offset {offset}") from None
+
+
+def is_near(source: Source) -> bool:
+    """Tell whether a read is cheap, as those of paths, bytes and file objects are: anything else may be a store."""
+    return isinstance(source, (BytesSource, FileSource, FileObjectSource))
 
 
 def read_exactly(source: Source, offset: int, length: int) -> memoryview:

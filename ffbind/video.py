@@ -38,7 +38,7 @@ from .limits import Limits
 from .plan import Plan, plan_frames
 from .samples import KnownPart
 from .scan import Watch
-from .sources import BytesSource, FileObjectSource, FileSource, Source, SourceLike, as_source
+from .sources import FileSource, Source, SourceLike, as_source, is_near
 from .stats import Stats
 from .track import Track
 from .turn import Turn
@@ -90,8 +90,7 @@ def open(  # noqa: A001
     if isinstance(index, (str, os.PathLike)):
         index = VideoIndex.load(index, limits=limits)
     opened = as_source(source)
-    near = isinstance(opened, (BytesSource, FileSource, FileObjectSource))
-    reading = opened if near else FetchingSource(opened, fetch)
+    reading = opened if is_near(opened) else FetchingSource(opened, fetch)
     try:
         table = _read_table(reading, track, limits) if index is None else index
         known = table.partial.index if isinstance(table, LazyTable) else table
