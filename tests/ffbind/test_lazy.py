@@ -6,14 +6,17 @@ import math
 import pickle
 import random
 import struct
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import movie
 import pytest
 from far import FarSource
 from linear import picture_hash
@@ -186,6 +189,43 @@ def test_an_index_of_indexes(clip: Make, name: str) -> None:
             assert outcome(partial(video.frame_at_offset, offsets[row], iraps[row])) == known
         assert is_lazy(video)
         assert len(video) == len(near)
+
+
+@pytest.mark.usefixtures("small_too")
+@pytest.mark.parametrize("inside", [False, True])
+def test_parameter_sets_that_samples_bring_unseen(clip: Make, tmp_path: Path, inside: bool) -> None:
+    """In the first sample of each of two parts only: where decoding starts later, only all headers tell which are in force."""
+    samples: list[movie.Sample] = []
+    for name in ("open_gop.mp4", "offset_chroma.mp4"):
+        data = clip(name).read_bytes()
+        with ffbind.open(data) as video:
+            sets = video.index.entries[0].parameter_sets
+        start = samples[-1].dts + 5000 if samples else 0
+        part = [replace(one, dts=one.dts + start, pts=one.pts + start) for one in movie.samples_of(data)]
+        samples += movie.with_parameter_sets(part, sets, [0])
+    entry = movie.entry_of(clip("open_gop.mp4").read_bytes())
+    plain, fragments = tmp_path / "plain.mp4", tmp_path / "fragments.mp4"
+    plain.write_bytes(movie.write_movie([entry[:4] + b"hev1" + entry[8:]], samples))
+    command = ["ffmpeg", "-v", "error", "-i", plain, "-c", "copy", "-tag:v", "hev1"]
+    subprocess.run([*command, "-movflags", "frag_keyframe+empty_moov", fragments], check=True)
+    data = fragments.read_bytes()
+    _, offsets, iraps = rows_of(data)
+    assert len(offsets) == len(samples)
+    with ffbind.open(plain) as near:
+        known = [
+            outcome(partial(near.frame_at_offset, at))[0] for at in near.index.samples["offset"].tolist()
+        ]
+    wanted = random.Random(2).sample(range(len(offsets)), 30)
+    with opened(FarSource(data)) as video:
+        assert is_lazy(video)
+        if inside:
+            shown = [row for row in wanted if isinstance(known[row], str)]
+            frames = video.frames_at_offsets([offsets[row] for row in shown])
+            assert [picture_hash(frame) for frame in frames] == [known[row] for row in shown]
+        else:
+            for row in wanted:
+                assert outcome(partial(video.frame_at_offset, offsets[row], iraps[row]))[0] == known[row]
+        assert not is_lazy(video)
 
 
 def test_what_is_known_without_the_table(clip: Make) -> None:
