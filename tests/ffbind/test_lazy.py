@@ -7,6 +7,7 @@ import pickle
 import random
 import struct
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -51,6 +52,11 @@ def small_too(monkeypatch: pytest.MonkeyPatch) -> None:
 def opened(source: FarSource, threads: int = 2, **settings: int) -> ffbind.Video:
     """Open it with one request at a time, so that two fragments are enough for being long."""
     return ffbind.open(source, threads=threads, fetch=ffbind.FetchSettings(**{"at_once": 1} | settings))
+
+
+def settle() -> None:
+    """Wait until nothing is fetched any more: who comes to a read that fails is told so."""
+    until(lambda: not any(thread.name == "ffbind-fetch" for thread in threading.enumerate()))
 
 
 def is_lazy(video: ffbind.Video) -> bool:
@@ -525,12 +531,14 @@ def test_a_store_that_fails_is_asked_again(clip: Make) -> None:
         ):
             with pytest.raises(ffbind.SourceError, match="tired"):
                 give()
+        settle()
         far.failing = None
         frame = video.frame_at_offset(offsets[125], iraps[125])
         assert is_lazy(video)
         far.failing = failing
         with pytest.raises(ffbind.SourceError, match="tired"):
             frame.index  # noqa: B018
+        settle()
         far.failing = None
         assert frame.index >= 0
 
