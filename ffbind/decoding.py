@@ -192,7 +192,9 @@ class Decoding:
                 np.array_equal(mine[name], index.samples[name][: len(mine)])
                 for name in ("offset", "size", "irap")
             )
-            same &= self.index.entries == index.entries
+            same &= [*map(id, self.index.entries)] == [
+                *map(id, index.entries)
+            ]  # traces know theirs by being it
             if not same or self.samples.breaks != known.breaks[: len(self.samples.breaks)]:
                 return False
             self.samples.grow(index.bound_to(self._source), known)

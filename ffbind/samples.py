@@ -141,7 +141,6 @@ class Samples:
     def _go_by(self, index: VideoIndex) -> None:
         """Take an index, and the columns of its table that are looked at for each frame: finding one by name costs more than a look."""
         self.index = index
-        self._descriptions = index.entries
         samples = index.samples
         self._offsets, self._entries, self.iraps = samples["offset"], samples["entry"], samples["irap"]
         self.displays, self._pts = samples["display"], samples["pts"]
@@ -149,7 +148,7 @@ class Samples:
     def entry(self, row: int) -> SampleEntry:
         """Give the sample entry that a row belongs to."""
         number: int = self._entries.item(row)
-        return self._descriptions[number]
+        return self.index.entries[number]
 
     def offset(self, row: int) -> int:
         """Give the byte offset of a row."""
@@ -203,12 +202,11 @@ class Samples:
 
     def grow(self, index: VideoIndex, known: KnownPart) -> None:
         """Go by an index of more samples, all of them behind those known so far, and of the same sample entries."""
-        more, descriptions = index.samples[len(self) :], self._descriptions
+        more = index.samples[len(self) :]
         self.kinds = np.concatenate([self.kinds, more["kind"]])
         self.temporal_ids = np.concatenate([self.temporal_ids, more["temporal_id"]])
         self._known_iraps += _is_irap_kind(more["kind"]).tobytes()
         self._go_by(index)
-        self._descriptions = descriptions  # traces know theirs by being it
         self._known, self.breaks = known, known.breaks
         self.__dict__.pop("bytes_before", None)
 

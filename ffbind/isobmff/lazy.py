@@ -27,11 +27,10 @@ from ffbind.index import VideoIndex
 from ffbind.limits import Limits
 from ffbind.sources import Source
 
-from .boxes import find, read_header
-from .entries import read_stsd
+from .boxes import read_header
 from .fragments import Run, read_fragments
 from .hints import places_of_sidx
-from .movie import VideoTrack, build_index, index_of, read_movie
+from .movie import build_index, describe, index_of, read_movie
 from .top_level import FIRST_BOXES, Window, walk_top_level
 
 __all__ = ["LazyTable", "PartialIndex", "open_table"]
@@ -96,6 +95,7 @@ class LazyTable:
         self._moov, self._limits = moov, limits
         self._movie = read_movie(memoryview(moov), limits)
         self._track = self._movie.choose({}, track_id)
+        self._described = describe(self._track, limits)
         self._places = list(places)
         self._parts: dict[int, _Part] = {}
         self._piece = _PIECE
@@ -140,7 +140,14 @@ class LazyTable:
                     rows += sum(run.count for run in moof.runs)
                 follows = -1 if is_apart else part.reached
             index = build_index(
-                self._movie, self._track, runs, self.size, self.identity, self._limits, breaks
+                self._movie,
+                self._track,
+                self._described,
+                runs,
+                self.size,
+                self.identity,
+                self._limits,
+                breaks,
             )
             self._partial = PartialIndex(index, tuple(breaks))
         return self._partial
@@ -185,8 +192,7 @@ class LazyTable:
                 ranges.append((missing[0], min(offset - missing[0] + source.settings.gap, _MOST_READ)))
             ranges += [(place, self._piece) for place in missing]
         try:
-            if ranges:
-                source.read_ranges(ranges)
+            source.ask(ranges)
             for start, offset in spans:
                 self._read_span(source, start, offset)
             if spans:
@@ -318,7 +324,7 @@ def open_table(
     if top.places:
         if isinstance(source, FetchingSource):
             chosen = read_movie(top.moov, limits).choose_before(track)
-            if chosen is not None and chosen.samples_in_moov == 0 and _has_one_entry(chosen, limits):
+            if chosen is not None and chosen.samples_in_moov == 0 and len(describe(chosen, limits)) == 1:
                 places = (top.moofs[0][0], *top.places)
                 table = LazyTable(
                     bytes(top.moov), chosen.track_id, places, source.size, source.identity, limits
@@ -327,9 +333,3 @@ def open_table(
                     return table
         top = walk_top_level(source, limits)
     return index_of(source, top, track, limits)
-
-
-def _has_one_entry(track: VideoTrack, limits: Limits) -> bool:
-    """Say whether all samples belong to one sample entry, so that the first fragment tells of all."""
-    stsd = find(track.stbl, "stbl").get(b"stsd")
-    return stsd is not None and len(read_stsd(stsd, limits)) == 1

@@ -28,7 +28,16 @@ from .fragments import Defaults, Run, expand_runs, read_fragments, read_trex
 from .table import Columns, read_sample_table
 from .top_level import TopLevel, walk_top_level
 
-__all__ = ["Movie", "VideoTrack", "build_index", "index_of", "read_index", "read_movie", "read_tracks"]
+__all__ = [
+    "Movie",
+    "VideoTrack",
+    "build_index",
+    "describe",
+    "index_of",
+    "read_index",
+    "read_movie",
+    "read_tracks",
+]
 
 _IDENTITY = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 
@@ -67,7 +76,8 @@ def index_of(source: Source, top: TopLevel, track: int | None, limits: Limits) -
     movie = read_movie(top.moov, limits)
     runs = read_fragments(top.moofs, movie.trex, source.size, limits)
     chosen = movie.choose(runs, track)
-    return build_index(movie, chosen, runs.get(chosen.track_id, []), source.size, source.identity, limits)
+    own = runs.get(chosen.track_id, [])
+    return build_index(movie, chosen, describe(chosen, limits), own, source.size, source.identity, limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,19 +212,8 @@ def _is_hevc(track: VideoTrack) -> bool:
     return stsd is not None and bytes(stsd.payload[12:16]) in (b"hvc1", b"hev1", b"dvh1", b"dvhe")
 
 
-def build_index(
-    movie: Movie,
-    track: VideoTrack,
-    runs: list[Run],
-    size: int,
-    identity: str,
-    limits: Limits,
-    breaks: Sequence[int] = (),
-) -> VideoIndex:
-    """Make the index of a track: of the samples in moov, and of those in the runs of its fragments, in file order.
-
-    `size`, `identity`: of the source. `breaks`: rows in front of which fragments are left out; no IRAP is named across one.
-    """
+def describe(track: VideoTrack, limits: Limits) -> list[DescribedEntry]:
+    """Read the sample entries of a track, or say why none of its samples can be shown."""
     stbl = find(track.stbl, "stbl")
     if b"stsd" not in stbl:
         raise corrupt("its video track has no stsd box, so its codec is not known")
@@ -223,6 +222,24 @@ def build_index(
     if described and all(candidate.error is not None for candidate in described):
         assert described[0].error is not None
         raise described[0].error
+    return described
+
+
+def build_index(
+    movie: Movie,
+    track: VideoTrack,
+    described: list[DescribedEntry],
+    runs: list[Run],
+    size: int,
+    identity: str,
+    limits: Limits,
+    breaks: Sequence[int] = (),
+) -> VideoIndex:
+    """Make the index of a track: of the samples in moov, and of those in the runs of its fragments, in file order.
+
+    `described`: its sample entries. `size`, `identity`: of the source. `breaks`: rows in front of which fragments are left out; no IRAP
+    is named across one.
+    """
     timescale = _read_timescale(track.mdia)
     in_moov = read_sample_table(track.stbl, size, limits)
     first_dts = int(in_moov.dts[-1] + in_moov.duration[-1]) if len(in_moov) else 0
