@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-__all__ = ["FarSource"]
+__all__ = ["FarSource", "settle"]
 
 
 class FarSource:
@@ -89,3 +89,12 @@ class FarSource:
         """Wait until nothing is in flight."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._at_once == 0, 60), self.requests
+
+
+def settle(far: FarSource) -> None:
+    """Wait until all that is under way has come."""
+    for thread in threading.enumerate():
+        if thread.name == "ffbind-fetch":
+            thread.join(60)
+            assert not thread.is_alive()
+    assert far.at_once == 0

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import ffbind
 
-__all__ = ["Sample", "entry_of", "samples_of", "with_parameter_sets", "without_parameter_sets", "write_movie"]
+__all__ = [
+    "Sample",
+    "entry_of",
+    "samples_in_turn",
+    "samples_of",
+    "with_parameter_sets",
+    "without_parameter_sets",
+    "write_movie",
+]
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,18 @@ def with_parameter_sets(
         replace(sample, data=front + sample.data) if row in rows else sample
         for row, sample in enumerate(samples)
     ]
+
+
+def samples_in_turn(files: Sequence[bytes], rows: Callable[[list[Sample]], Sequence[int]]) -> list[Sample]:
+    """The samples of MP4 files one after the other, each file's parameter sets in front of those of its samples that `rows` names."""
+    joined: list[Sample] = []
+    for data in files:
+        with ffbind.open(data) as video:
+            sets = video.index.entries[0].parameter_sets
+        start = joined[-1].dts + 5000 if joined else 0
+        part = [replace(one, dts=one.dts + start, pts=one.pts + start) for one in samples_of(data)]
+        joined += with_parameter_sets(part, sets, rows(part))
+    return joined
 
 
 def _box(kind: bytes, *parts: bytes) -> bytes:

@@ -147,22 +147,19 @@ class _Worker:
             case "first":
                 reader.close()
                 before = _bytes_read()
-                answer = self._timed(lambda: self._open_first(request))
+                answer = self._timed(lambda: self._open_for(request, lambda: reader.frame(0)))
                 answer["bytes_read"] = _bytes_read() - before
                 answer["counters"] = answer["counters"] | reader.count_first(request["path"])
                 return answer
             case "lone":
                 reader.close()
-                return self._timed(lambda: self._open_lone(request))
+                index, address = request["index"], tuple(request["address"])
+                return self._timed(lambda: self._open_for(request, lambda: reader.frame_at(index, address)))
         raise ValueError(f"no request is called {request['do']!r}")
 
-    def _open_first(self, request: dict[str, Any]) -> list[Picture]:
+    def _open_for(self, request: dict[str, Any], give: Callable[[], Picture]) -> list[Picture]:
         self._reader.open(request["path"], request["threads"], request["form"])
-        return _touched([self._reader.frame(0)])
-
-    def _open_lone(self, request: dict[str, Any]) -> list[Picture]:
-        self._reader.open(request["path"], request["threads"], request["form"])
-        return _touched([self._reader.frame_at(request["index"], tuple(request["address"]))])
+        return _touched([give()])
 
     def _frames(self, indices: Sequence[int]) -> dict[str, Any]:
         found: list[Picture | Exception] = []

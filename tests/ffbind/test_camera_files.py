@@ -298,16 +298,8 @@ def test_parameter_sets_that_change_unseen(
     Whoever starts at a later IRAP picture of the second part with the sets of hvcC gets pictures that look right and are not.
     """
     names = ("open_gop.mp4", "offset_chroma.mp4")
-    samples: list[Sample] = []
-    hashes: list[str] = []
-    for name in names:
-        data = clip(name).read_bytes()
-        with ffbind.open(data) as video:
-            sets = video.index.entries[0].parameter_sets
-        start = samples[-1].dts + 5000 if samples else 0
-        part = [replace(one, dts=one.dts + start, pts=one.pts + start) for one in movie.samples_of(data)]
-        samples += movie.with_parameter_sets(part, sets, [0])
-        hashes += linear_hashes(clip(name))
+    samples = movie.samples_in_turn([clip(name).read_bytes() for name in names], lambda part: [0])
+    hashes = [each for name in names for each in linear_hashes(clip(name))]
     entry = movie.entry_of(clip(names[0]).read_bytes())
     data = movie.write_movie([entry[:4] + fourcc + entry[8:]], samples)
     index = ffbind.open(data).scan() if scanned else None
@@ -337,14 +329,10 @@ def test_parameter_sets_that_change(clip: Callable[[str], Path], picture_hash: H
         assert (video[0].width, video[149].width) == (208, 96)
         assert len(video.index.entries) == 2
     first, second = (clip(name).read_bytes() for name in ("open_gop.mp4", "small.mp4"))
-    samples: list[Sample] = []
-    for data in (first, second):
-        with ffbind.open(data) as video:
-            sets = video.index.entries[0].parameter_sets
-        start = samples[-1].dts + 5000 if samples else 0
-        part = [replace(one, dts=one.dts + start, pts=one.pts + start) for one in movie.samples_of(data)]
-        # In front of each IRAP picture, as hev1 has them.
-        samples += movie.with_parameter_sets(part, sets, [row for row, one in enumerate(part) if one.sync])
+    # In front of each IRAP picture, as hev1 has them.
+    samples = movie.samples_in_turn(
+        [first, second], lambda part: [row for row, one in enumerate(part) if one.sync]
+    )
     entry = movie.without_parameter_sets(movie.entry_of(first))
     check(movie.write_movie([entry], samples), hashes, picture_hash)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from far import FarSource
+from far import FarSource, settle
 from linear import linear_decode, picture_hash
 from waiting import until
 
@@ -36,15 +36,6 @@ def data(clip: Make) -> bytes:
 
 def opened(source: FarSource, **settings: int) -> ffbind.Video:
     return ffbind.open(source, threads=2, fetch=ffbind.FetchSettings(**settings))
-
-
-def settle(far: FarSource) -> None:
-    """Wait until all that is under way has come."""
-    for thread in threading.enumerate():
-        if thread.name == "ffbind-fetch":
-            thread.join(60)
-            assert not thread.is_alive()
-    assert far.at_once == 0
 
 
 def run_of(video: ffbind.Video, first: int, last: int) -> tuple[int, int]:

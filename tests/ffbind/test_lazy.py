@@ -7,21 +7,17 @@ import pickle
 import random
 import struct
 import subprocess
-import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import movie
 import pytest
-from far import FarSource
+from far import FarSource, settle
 from linear import picture_hash
-from waiting import until
 
 import ffbind
 from ffbind.fetching import FetchingSource
@@ -52,11 +48,6 @@ def small_too(monkeypatch: pytest.MonkeyPatch) -> None:
 def opened(source: FarSource, threads: int = 2, **settings: int) -> ffbind.Video:
     """Open it with one request at a time, so that two fragments are enough for being long."""
     return ffbind.open(source, threads=threads, fetch=ffbind.FetchSettings(**{"at_once": 1} | settings))
-
-
-def settle() -> None:
-    """Wait until nothing is fetched any more: who comes to a read that fails is told so."""
-    until(lambda: not any(thread.name == "ffbind-fetch" for thread in threading.enumerate()))
 
 
 def is_lazy(video: ffbind.Video) -> bool:
@@ -201,15 +192,9 @@ def test_an_index_of_indexes(clip: Make, name: str) -> None:
 @pytest.mark.parametrize("inside", [False, True])
 def test_parameter_sets_that_samples_bring_unseen(clip: Make, tmp_path: Path, inside: bool) -> None:
     """In the first sample of each of two parts only: where decoding starts later, only all headers tell which are in force."""
-    samples: list[movie.Sample] = []
-    for name in ("open_gop.mp4", "offset_chroma.mp4"):
-        data = clip(name).read_bytes()
-        with ffbind.open(data) as video:
-            sets = video.index.entries[0].parameter_sets
-        start = samples[-1].dts + 5000 if samples else 0
-        part = [replace(one, dts=one.dts + start, pts=one.pts + start) for one in movie.samples_of(data)]
-        samples += movie.with_parameter_sets(part, sets, [0])
-    entry = movie.entry_of(clip("open_gop.mp4").read_bytes())
+    parts = [clip(name).read_bytes() for name in ("open_gop.mp4", "offset_chroma.mp4")]
+    samples = movie.samples_in_turn(parts, lambda part: [0])
+    entry = movie.entry_of(parts[0])
     plain, fragments = tmp_path / "plain.mp4", tmp_path / "fragments.mp4"
     plain.write_bytes(movie.write_movie([entry[:4] + b"hev1" + entry[8:]], samples))
     command = ["ffmpeg", "-v", "error", "-i", plain, "-c", "copy", "-tag:v", "hev1"]
@@ -338,9 +323,7 @@ def test_playing_waits_for_no_fragment(clip: Make) -> None:
         waits = 0
         for row in range(len(offsets)):
             video.frame_at_offset(offsets[row], iraps[row])
-            until(lambda: far.at_once == 0)
-            time.sleep(0.001)
-            far.wait_until_idle()
+            settle(far)
             if row == 2:
                 waits = video.stats.waits
         assert video.stats.waits == waits
@@ -531,14 +514,14 @@ def test_a_store_that_fails_is_asked_again(clip: Make) -> None:
         ):
             with pytest.raises(ffbind.SourceError, match="tired"):
                 give()
-        settle()
+        settle(far)  # who comes to a read that fails is told so
         far.failing = None
         frame = video.frame_at_offset(offsets[125], iraps[125])
         assert is_lazy(video)
         far.failing = failing
         with pytest.raises(ffbind.SourceError, match="tired"):
             frame.index  # noqa: B018
-        settle()
+        settle(far)  # who comes to a read that fails is told so
         far.failing = None
         assert frame.index >= 0
 
